@@ -1,0 +1,165 @@
+package trust
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/federation"
+	"github.com/entente-hub/entente/crypto/keys"
+)
+
+// Ready reports whether there is a registry; nothing is decided before.
+func (d *Directory) Ready() bool { return d.registry != nil }
+
+// Registry returns the registry in force, nil before there is one. It must not
+// be changed.
+func (d *Directory) Registry() *federation.Registry { return d.registry }
+
+// PolicyDigest returns the digest of the policy bundle that the officers have
+// put into force under a name, "" if none.
+func (d *Directory) PolicyDigest(name string) string {
+	if p, ok := d.heads[key{federation.TypePolicy, name}].Body.(*federation.Policy); ok {
+		return p.Digest
+	}
+	return ""
+}
+
+// Head returns the revision in force of a chain of statements.
+func (d *Directory) Head(t federation.StatementType, subject string) (Statement, bool) {
+	s, ok := d.heads[key{t, subject}]
+	return s, ok
+}
+
+// HeadNamed is Head for a type that comes as text.
+func (d *Directory) HeadNamed(t, subject string) (Statement, bool) {
+	return d.Head(federation.StatementType(t), subject)
+}
+
+// AgreementByDigest returns the id of the agreement in force whose statement
+// has the digest: how a node checks what a release says it rests on.
+func (d *Directory) AgreementByDigest(digest string) (federation.AgreementID, bool) {
+	for k, s := range d.heads {
+		if k.Type == federation.TypeAgreement && s.Digest == digest {
+			return federation.AgreementID(k.Subject), true
+		}
+	}
+	return "", false
+}
+
+// HubKey returns one of the hub's keys.
+func (d *Directory) HubKey(kid string) (keys.PublicKey, error) {
+	if k, ok := d.hub[kid]; ok {
+		return k, nil
+	}
+	return keys.PublicKey{}, fmt.Errorf("%w: %.100q is no key of the hub", keys.ErrKeyUnknown, kid)
+}
+
+// NodeKey returns a lookup of the keys with which a member's node signs at a
+// moment, in seconds since 1970-01-01 UTC.
+func (d *Directory) NodeKey(m alert.MemberID, at int64) keys.Lookup {
+	return func(kid string) (keys.PublicKey, error) {
+		n, ok := d.nodes[kid]
+		if !ok || n.Member != m {
+			return keys.PublicKey{}, fmt.Errorf("%w: %.100q is no node key of %s", keys.ErrKeyUnknown, kid, m)
+		}
+		if !n.validAt(at) {
+			return keys.PublicKey{}, fmt.Errorf("%w: %s is not valid at that time", keys.ErrKeyUnknown, kid)
+		}
+		return n.key, nil
+	}
+}
+
+// World returns what policy decides upon, at a moment.
+func (d *Directory) World(at time.Time) *federation.World {
+	if d.registry == nil {
+		return nil
+	}
+	w := &federation.World{
+		At:          at,
+		Members:     d.ceilings,
+		Communities: make(map[alert.CommunityID][]alert.MemberID),
+		TaskForces:  make(map[alert.TaskForceID][]alert.MemberID),
+		Consents:    make(map[alert.ID]federation.Consent),
+		Schemes:     d.registry.Schemes,
+		Rules:       d.registry.Rules,
+	}
+	for m := range d.ceilings {
+		w.Communities[alert.Federation] = append(w.Communities[alert.Federation], m)
+	}
+	slices.Sort(w.Communities[alert.Federation])
+	for _, c := range d.registry.Communities {
+		w.Communities[c.ID] = c.Members
+	}
+	for _, t := range d.registry.TaskForces {
+		w.TaskForces[t.ID] = nil
+	}
+	for _, s := range d.heads {
+		d.enter(w, s)
+	}
+	slices.SortFunc(w.Agreements, func(a, b federation.InForce) int { return cmp.Compare(a.ID, b.ID) })
+	w.Revision = d.revision(w)
+	return w
+}
+
+// enter adds what one statement says to the world.
+func (d *Directory) enter(w *federation.World, s Statement) {
+	switch b := s.Body.(type) {
+	case *federation.Roster:
+		if _, ok := w.TaskForces[b.TaskForce]; !ok {
+			return // the registry has dissolved it
+		}
+		for _, m := range b.Members {
+			if _, ok := d.ceilings[m]; ok {
+				w.TaskForces[b.TaskForce] = append(w.TaskForces[b.TaskForce], m)
+			}
+		}
+	case *federation.Consent:
+		// An alert id belongs to who first used it; a consent under the
+		// name of another originator must not stand in for the real one's.
+		if old, ok := w.Consents[b.Alert]; ok && old.Originator != b.Originator {
+			w.Consents[b.Alert] = federation.Consent{Alert: b.Alert}
+			return
+		}
+		w.Consents[b.Alert] = *b
+	case *federation.Agreement:
+		for _, edge := range []int64{b.ValidFrom, b.ValidUntil} {
+			if t := time.Unix(edge, 0); t.After(w.At) && (w.Lapses.IsZero() || t.Before(w.Lapses)) {
+				w.Lapses = t
+			}
+		}
+		if b.InForce(w.At) && !d.suspended(b) {
+			w.Agreements = append(w.Agreements, federation.InForce{Agreement: *b, Digest: s.Digest})
+		}
+	}
+}
+
+// suspended reports whether any party has suspended the agreement.
+func (d *Directory) suspended(a *federation.Agreement) bool {
+	return slices.ContainsFunc(a.Parties, func(m alert.MemberID) bool {
+		s, ok := d.heads[key{federation.TypeSuspension, string(a.ID) + "/" + string(m)}].Body.(*federation.Suspension)
+		return ok && s.Suspended
+	})
+}
+
+// revision names all that the world rests on: the heads of all chains and the
+// agreements that are in force at the moment.
+func (d *Directory) revision(w *federation.World) string {
+	var lines []string
+	for k, s := range d.heads {
+		lines = append(lines, fmt.Sprintf("%s %q %d %s\n", k.Type, k.Subject, s.Revision, s.Digest))
+	}
+	slices.Sort(lines)
+	h := sha256.New()
+	for _, l := range lines {
+		h.Write([]byte(l))
+	}
+	for _, a := range w.Agreements {
+		fmt.Fprintf(h, "in force %s\n", a.Digest)
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+}
