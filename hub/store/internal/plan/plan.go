@@ -1,0 +1,215 @@
+// Package plan decides what becomes of a group of writes, as pure functions:
+// what must be read first (NeedsOf), and what each write does to what was read
+// (Decide). Both databases share it, so they can differ only in how rows are
+// read and written.
+//
+// The caller holds the lock on the head from before it reads until it has
+// committed: all commits on one database, of all processes, come one after the
+// other, and what was read stays true.
+package plan
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/hub/store"
+)
+
+// planner applies writes to a State and notes what changed.
+type planner struct {
+	*State
+	out   *Changes
+	feeds set[alert.MemberID] // changed
+}
+
+// Decide applies the writes to the state in order. The writes must be those
+// that the state was read for.
+func Decide(writes []store.Write, s *State) *Changes {
+	p := &planner{State: s, out: &Changes{
+		Results: make([]store.Result, len(writes)),
+		Replays: make(map[AlertKey][]int),
+		Old:     s.Head,
+	}}
+	for i := range writes {
+		p.out.Results[i] = p.apply(i, &writes[i])
+	}
+	for _, r := range p.feeds.list {
+		p.out.Feeds = append(p.out.Feeds, FeedRow{r, s.Feeds[r]})
+	}
+	p.out.New = s.Head
+	return p.out
+}
+
+func (p *planner) apply(i int, w *store.Write) store.Result {
+	outcome := store.Done
+	switch {
+	case w.Seen != 0 && p.Head.Statements > w.Seen:
+		outcome = store.Stale
+	case w.Accept != nil:
+		return p.accept(i, w)
+	case w.HandOver != nil:
+		outcome = p.handOver(w.HandOver)
+	case w.Ack != nil:
+		outcome = p.ack(w.Ack)
+	case w.Statement != nil:
+		outcome = p.statement(w.Statement)
+	}
+	if outcome != store.Done {
+		return store.Result{Outcome: outcome, Index: -1}
+	}
+	return p.done(w)
+}
+
+// done appends the entries of a write that took effect.
+func (p *planner) done(w *store.Write) store.Result {
+	r := store.Result{Outcome: store.Done, Index: -1}
+	if len(w.Entries) > 0 {
+		r.Index = p.Head.Size
+	}
+	p.out.Leaves = append(p.out.Leaves, w.Entries...)
+	p.Head.Size += int64(len(w.Entries))
+	return r
+}
+
+func (p *planner) accept(i int, w *store.Write) store.Result {
+	a := w.Accept
+	key := AlertKey{a.Originator, a.ID, a.Version}
+	if row, ok := p.Alerts[key]; ok {
+		switch {
+		case row.Digest != a.Digest:
+			return store.Result{Outcome: store.Conflict, Index: -1}
+		case row.added != nil:
+			prior := *row.added
+			return store.Result{Outcome: store.Replay, Index: prior.LogIndex, Prior: &prior}
+		}
+		p.out.Replays[key] = append(p.out.Replays[key], i)
+		return store.Result{Outcome: store.Replay, Index: -1}
+	}
+	if a.Version > 1 {
+		before, ok := p.Alerts[AlertKey{a.Originator, a.ID, a.Version - 1}]
+		if !ok || before.SignedDigest != a.Previous {
+			return store.Result{Outcome: store.Gap, Index: -1}
+		}
+	} else if a.Previous != "" {
+		return store.Result{Outcome: store.Gap, Index: -1}
+	}
+	r := p.done(w)
+	stored := a.Alert
+	stored.LogIndex = r.Index
+	p.Alerts[key] = AlertRow{Digest: a.Digest, SignedDigest: a.SignedDigest, added: &stored}
+	p.Head.Alerts++
+	p.out.Alerts = append(p.out.Alerts, NewAlert{p.Head.Alerts, &stored})
+	p.portions(a)
+	p.deliver(a.Recipients)
+	return r
+}
+
+// portions ties the portions of the alert stored last to their labels.
+func (p *planner) portions(a *store.Accept) {
+	for pos, portion := range a.Portions {
+		key := LabelKey{a.Originator, portion.LabelKey}
+		label, ok := p.Labels[key]
+		if !ok {
+			p.Head.Labels++
+			label = p.Head.Labels
+			p.Labels[key] = label
+			p.out.Labels = append(p.out.Labels, NewLabel{label, key})
+		}
+		p.out.Portions = append(p.out.Portions, NewPortion{p.Head.Alerts, pos, portion.ID, label})
+	}
+}
+
+// deliver makes pending deliveries of the alert stored last.
+func (p *planner) deliver(recipients []alert.MemberID) {
+	for _, r := range recipients {
+		p.Head.Deliveries++
+		d := &Delivery{Recipient: r, Alert: p.Head.Alerts}
+		d.ID = p.Head.Deliveries
+		p.State.Deliveries[d.ID] = d
+		p.out.Deliveries = append(p.out.Deliveries, d)
+		f := p.State.Feeds[r]
+		f.Pending++
+		p.setFeed(r, f)
+	}
+}
+
+func (p *planner) setFeed(r alert.MemberID, f store.Feed) {
+	p.State.Feeds[r] = f
+	p.feeds.add(r)
+}
+
+func (p *planner) handOver(h *store.HandOver) store.Outcome {
+	f := p.State.Feeds[h.Recipient]
+	pending := func(id int64) bool {
+		d, ok := p.State.Deliveries[id]
+		return ok && d.Recipient == h.Recipient && d.State == Pending
+	}
+	if f.Seq != h.After ||
+		slices.ContainsFunc(h.Items, func(it store.HandedOver) bool { return !pending(it.ID) }) ||
+		slices.ContainsFunc(h.Withheld, func(id int64) bool { return !pending(id) }) {
+		return store.Stale
+	}
+	for _, it := range h.Items {
+		d := p.State.Deliveries[it.ID]
+		d.State, d.HandedOver = Handed, it
+		p.Items[ItemKey{h.Recipient, it.Seq}] = d
+		p.out.Handed = append(p.out.Handed, d)
+		f.Seq, f.Chain = it.Seq, it.Chain
+	}
+	for _, id := range h.Withheld {
+		d := p.State.Deliveries[id]
+		d.State = Withheld
+		p.out.Handed = append(p.out.Handed, d)
+	}
+	if n := len(h.Items) + len(h.Withheld); n > 0 {
+		f.Pending -= int64(n)
+		p.setFeed(h.Recipient, f)
+	}
+	return store.Done
+}
+
+func (p *planner) ack(a *store.Ack) store.Outcome {
+	d, ok := p.Items[ItemKey{a.Recipient, a.Seq}]
+	switch {
+	case !ok || d.Chain != a.Chain:
+		return store.Unknown
+	case d.Acked:
+		return store.Replay
+	}
+	d.Acked, d.Receipt = true, a.Receipt
+	p.out.Acked = append(p.out.Acked, d)
+	f := p.State.Feeds[a.Recipient]
+	f.Acked = max(f.Acked, a.Seq)
+	p.setFeed(a.Recipient, f)
+	return store.Done
+}
+
+func (p *planner) statement(st *store.Statement) store.Outcome {
+	key := StatementKey{st.Type, st.Subject, st.Revision}
+	if row, ok := p.State.Statements[key]; ok {
+		if bytes.Equal(row.Raw, st.Raw) {
+			return store.Replay
+		}
+		return store.Conflict
+	}
+	// Revisions are stored without gaps: if the one before is there and this one
+	// is not, the one before is the last.
+	previous := ""
+	if st.Revision > 1 {
+		before, ok := p.State.Statements[StatementKey{st.Type, st.Subject, st.Revision - 1}]
+		if !ok {
+			return store.Gap
+		}
+		previous = before.Digest
+	}
+	if st.Previous != previous {
+		return store.Gap
+	}
+	stored := *st
+	p.Head.Statements++
+	stored.Position = p.Head.Statements
+	p.State.Statements[key] = StatementRow{st.Digest, st.Raw}
+	p.out.Statements = append(p.out.Statements, &stored)
+	return store.Done
+}

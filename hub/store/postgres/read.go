@@ -1,0 +1,251 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/crypto/tlog"
+	"github.com/entente-hub/entente/hub/store"
+	"github.com/entente-hub/entente/hub/store/internal/plan"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+type memberID = alert.MemberID
+
+const (
+	alertColumns = "a.originator, a.alert, a.version, a.token, a.digest, a.signed_digest, a.previous," +
+		" a.issued_at, a.expires, a.accepted_at, a.log_index"
+	selectDeliveries = "SELECT d.id, coalesce(d.seq, 0), coalesce(d.chain, ''), coalesce(d.digest, '')," +
+		" d.facts, d.receipt IS NOT NULL, " + alertColumns +
+		" FROM deliveries d JOIN alerts a ON a.id = d.alert WHERE "
+)
+
+// querier is a pool or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// alertDest returns where the alertColumns go, and what completes the alert.
+func alertDest(a *store.Alert) (dest []any, finish func()) {
+	var token, digest []byte
+	dest = []any{&a.Originator, &a.ID, &a.Version, &token, &digest, &a.SignedDigest, &a.Previous,
+		&a.IssuedAt, &a.Expires, &a.AcceptedAt, &a.LogIndex}
+	return dest, func() { a.Token = string(token); copy(a.Digest[:], digest) }
+}
+
+func readAlert(ctx context.Context, q querier, key plan.AlertKey) (a store.Alert, err error) {
+	dest, finish := alertDest(&a)
+	err = q.QueryRow(ctx, "SELECT "+alertColumns+" FROM alerts a WHERE a.originator = $1 AND a.alert = $2 AND a.version = $3::bigint",
+		string(key.Originator), string(key.ID), key.Version).Scan(dest...)
+	finish()
+	return a, err
+}
+
+func readHashes(ctx context.Context, q querier, indexes []int64) ([]tlog.Hash, error) {
+	rows, err := q.Query(ctx, "SELECT idx, hash FROM log_hashes WHERE idx = ANY ($1::bigint[])", indexes)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[int64]tlog.Hash, len(indexes))
+	var index int64
+	var hash []byte
+	_, err = pgx.ForEachRow(rows, []any{&index, &hash}, func() error {
+		found[index] = tlog.Hash(hash)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]tlog.Hash, len(indexes))
+	for i, index := range indexes {
+		h, ok := found[index]
+		if !ok {
+			return nil, fmt.Errorf("log hash %d: %w", index, store.ErrNotFound)
+		}
+		out[i] = h
+	}
+	return out, nil
+}
+
+// notText is the SQLSTATE of a text parameter that is not UTF-8 or holds NUL
+// (character_not_in_repertoire).
+const notText = "22021"
+
+// call runs one reading call. Under a name that can't be text nothing is
+// stored, as in SQLite.
+func (s *Store) call(what string, read func() error) error {
+	leave, err := s.gate.Enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	var e *pgconn.PgError
+	err = read()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, pgx.ErrNoRows), errors.As(err, &e) && e.Code == notText:
+		return store.ErrNotFound
+	}
+	return fmt.Errorf("postgres: reading %s: %w", what, err)
+}
+
+// list reads rows.
+func list[T any](ctx context.Context, s *Store, what string, scan func(pgx.CollectableRow) (T, error), query string, args ...any) (out []T, err error) {
+	err = s.call(what, func() error {
+		rows, err := s.pool.Query(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		out, err = pgx.AppendRows([]T(nil), rows, scan)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Alert implements store.Store.
+func (s *Store) Alert(ctx context.Context, originator alert.MemberID, id alert.ID, version int) (*store.Alert, error) {
+	var a store.Alert
+	err := s.call("alert", func() (err error) {
+		a, err = readAlert(ctx, s.pool, plan.AlertKey{Originator: originator, ID: id, Version: version})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &a, nil
+}
+
+// Pending implements store.Store.
+func (s *Store) Pending(ctx context.Context, recipient alert.MemberID, limit int) ([]store.Delivery, error) {
+	return list(ctx, s, "pending deliveries", scanDelivery,
+		selectDeliveries+"d.recipient = $1 AND d.state = 0 ORDER BY d.id LIMIT $2", string(recipient), max(limit, 0))
+}
+
+// Delivered implements store.Store.
+func (s *Store) Delivered(ctx context.Context, recipient alert.MemberID, after int64, limit int) ([]store.Delivery, error) {
+	return list(ctx, s, "deliveries", scanDelivery,
+		selectDeliveries+"d.recipient = $1 AND d.seq > $2 ORDER BY d.seq LIMIT $3", string(recipient), after, max(limit, 0))
+}
+
+func scanDelivery(row pgx.CollectableRow) (d store.Delivery, err error) {
+	dest, finish := alertDest(&d.Alert)
+	err = row.Scan(append([]any{&d.ID, &d.Seq, &d.Chain, &d.HandedOver.Digest, &d.Facts, &d.Acked}, dest...)...)
+	finish()
+	d.HandedOver.ID = d.ID
+	d.Facts = nilIfEmpty(d.Facts)
+	return d, err
+}
+
+// DeliveryOf implements store.Store.
+func (s *Store) DeliveryOf(ctx context.Context, recipient, originator alert.MemberID, id alert.ID, version int) (*store.Delivery, error) {
+	out, err := list(ctx, s, "delivery", scanDelivery, selectDeliveries+
+		"d.recipient = $1 AND d.state = 1 AND a.originator = $2 AND a.alert = $3 AND a.version = $4::bigint",
+		string(recipient), string(originator), string(id), version)
+	if err != nil {
+		return nil, err
+	}
+	if len(out) == 0 {
+		return nil, store.ErrNotFound
+	}
+	return &out[0], nil
+}
+
+// Originators implements store.Store.
+func (s *Store) Originators(ctx context.Context, ids []alert.ID) (map[alert.ID]alert.MemberID, error) {
+	owners := make(map[alert.ID]alert.MemberID, len(ids))
+	_, err := list(ctx, s, "originators", func(row pgx.CollectableRow) (none struct{}, err error) {
+		var id alert.ID
+		var owner memberID
+		err = row.Scan(&id, &owner)
+		owners[id] = owner
+		return none, err
+	}, "SELECT alert, min(originator) FROM alerts WHERE alert = ANY ($1::text[])"+
+		" GROUP BY alert HAVING min(originator) = max(originator)", column(ids, func(id alert.ID) string { return string(id) }))
+	if err != nil {
+		return nil, err
+	}
+	return owners, nil
+}
+
+// Feed implements store.Store.
+func (s *Store) Feed(ctx context.Context, recipient alert.MemberID) (store.Feed, error) {
+	var f store.Feed
+	err := s.call("feed", func() error {
+		return s.pool.QueryRow(ctx, "SELECT seq, chain, acked, pending FROM feeds WHERE recipient = $1", string(recipient)).
+			Scan(&f.Seq, &f.Chain, &f.Acked, &f.Pending)
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return store.Feed{}, nil
+	}
+	return f, err
+}
+
+// ChainAt implements store.Store.
+func (s *Store) ChainAt(ctx context.Context, recipient alert.MemberID, seq int64) (string, error) {
+	var chain string
+	err := s.call("chain value", func() error {
+		return s.pool.QueryRow(ctx, "SELECT chain FROM deliveries WHERE recipient = $1 AND seq = $2", string(recipient), seq).
+			Scan(&chain)
+	})
+	return chain, err
+}
+
+// Statements implements store.Store.
+func (s *Store) Statements(ctx context.Context, after int64, limit int) ([]store.Statement, error) {
+	return list(ctx, s, "statements", func(row pgx.CollectableRow) (st store.Statement, err error) {
+		err = row.Scan(&st.Position, &st.Type, &st.Subject, &st.Revision, &st.Digest, &st.Previous, &st.Raw)
+		st.Raw = nilIfEmpty(st.Raw)
+		return st, err
+	}, "SELECT position, type, subject, revision, digest, previous, raw FROM statements"+
+		" WHERE position > $1 ORDER BY position LIMIT $2", after, max(limit, 0))
+}
+
+// LogHead implements store.Store.
+func (s *Store) LogHead(ctx context.Context) (store.LogHead, error) {
+	var h store.LogHead
+	err := s.call("log head", func() error {
+		var root []byte
+		err := s.pool.QueryRow(ctx, "SELECT size, root FROM log_head WHERE single = 1").Scan(&h.Size, &root)
+		copy(h.Root[:], root)
+		return err
+	})
+	return h, err
+}
+
+// Entries implements store.Store.
+func (s *Store) Entries(ctx context.Context, from int64, limit int) ([][]byte, error) {
+	if from < 0 {
+		return nil, fmt.Errorf("%w: entries from %d", store.ErrInvalid, from)
+	}
+	return list(ctx, s, "log entries", func(row pgx.CollectableRow) (leaf []byte, err error) {
+		err = row.Scan(&leaf)
+		return nilIfEmpty(leaf), err
+	}, "SELECT leaf FROM log_entries WHERE idx >= $1 ORDER BY idx LIMIT $2", from, max(limit, 0))
+}
+
+// Hashes implements store.Store.
+func (s *Store) Hashes(ctx context.Context, indexes []int64) (out []tlog.Hash, err error) {
+	err = s.call("log hashes", func() (err error) {
+		out, err = readHashes(ctx, s.pool, indexes)
+		return err
+	})
+	return out, err
+}
+
+func nilIfEmpty(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}

@@ -1,0 +1,244 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/crypto/tlog"
+	"github.com/entente-hub/entente/hub/store"
+	"github.com/entente-hub/entente/hub/store/internal/plan"
+)
+
+type memberID = alert.MemberID
+
+const (
+	alertColumns = "a.originator, a.alert, a.version, a.token, a.digest, a.signed_digest, a.previous," +
+		" a.issued_at, a.expires, a.accepted_at, a.log_index"
+	deliveryColumns = "d.id, d.recipient, d.state, coalesce(d.seq, 0), coalesce(d.chain, '')," +
+		" coalesce(d.digest, ''), d.facts, d.receipt IS NOT NULL"
+	selectDeliveries = "SELECT " + deliveryColumns + ", " + alertColumns +
+		" FROM deliveries d JOIN alerts a ON a.id = d.alert WHERE "
+	pendingSQL    = selectDeliveries + "d.recipient = ? AND d.state = 0 ORDER BY d.id LIMIT ?"
+	deliveredSQL  = selectDeliveries + "d.recipient = ? AND d.seq > ? ORDER BY d.seq LIMIT ?"
+	deliveryOfSQL = selectDeliveries +
+		"d.recipient = ? AND d.state = 1 AND a.originator = ? AND a.alert = ? AND a.version = ?"
+	originatorsSQL = "SELECT a.alert, min(a.originator) FROM alerts a WHERE a.alert IN (SELECT value FROM json_each(?))" +
+		" GROUP BY a.alert HAVING min(a.originator) = max(a.originator)"
+	chainSQL      = "SELECT chain FROM deliveries WHERE recipient = ? AND seq = ?"
+	statementsSQL = "SELECT position, type, subject, revision, digest, previous, raw FROM statements" +
+		" WHERE position > ? ORDER BY position LIMIT ?"
+	logHeadSQL = "SELECT size, root FROM log_head"
+	entriesSQL = "SELECT leaf FROM log_entries WHERE idx >= ? ORDER BY idx LIMIT ?"
+)
+
+type scanner interface{ Scan(dest ...any) error }
+
+// alertDest returns where the alertColumns go, and what completes the alert.
+func alertDest(a *store.Alert) (dest []any, finish func()) {
+	var token, digest []byte
+	dest = []any{&a.Originator, &a.ID, &a.Version, &token, &digest, &a.SignedDigest, &a.Previous,
+		&a.IssuedAt, &a.Expires, &a.AcceptedAt, &a.LogIndex}
+	return dest, func() { a.Token = string(token); copy(a.Digest[:], digest) }
+}
+
+func scanAlert(row scanner) (a store.Alert, err error) {
+	dest, finish := alertDest(&a)
+	err = row.Scan(dest...)
+	finish()
+	return a, err
+}
+
+func deliveryDest(d *plan.Delivery) []any {
+	return []any{&d.ID, &d.Recipient, &d.State, &d.Seq, &d.Chain, &d.Digest, &d.Facts, &d.Acked}
+}
+
+func scanDelivery(row scanner) (*plan.Delivery, error) {
+	d := &plan.Delivery{}
+	return d, row.Scan(deliveryDest(d)...)
+}
+
+// one reads one row; absent makes of no rows what the contract says.
+func (s *Store) one(ctx context.Context, what string, scan func(*sql.Row) error, query string, args ...any) error {
+	leave, err := s.gate.Enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	err = scan(s.read.QueryRowContext(ctx, query, args...))
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("sqlite: reading %s: %w", what, err)
+	}
+	return nil
+}
+
+// list reads rows.
+func list[T any](ctx context.Context, s *Store, what string, scan func(*sql.Rows) (T, error), query string, args ...any) (out []T, err error) {
+	leave, err := s.gate.Enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	defer func() {
+		if err != nil {
+			out, err = nil, fmt.Errorf("sqlite: reading %s: %w", what, err)
+		}
+	}()
+	rows, err := s.read.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, rows.Err()
+}
+
+// Alert implements store.Store.
+func (s *Store) Alert(ctx context.Context, originator alert.MemberID, id alert.ID, version int) (*store.Alert, error) {
+	var a store.Alert
+	err := s.one(ctx, "alert", func(r *sql.Row) (err error) { a, err = scanAlert(r); return err },
+		opSQL[readPrior], string(originator), string(id), version)
+	if err != nil {
+		return nil, err
+	}
+	return &a, nil
+}
+
+// Pending implements store.Store.
+func (s *Store) Pending(ctx context.Context, recipient alert.MemberID, limit int) ([]store.Delivery, error) {
+	return list(ctx, s, "pending deliveries", scanRows,
+		pendingSQL, string(recipient), max(limit, 0))
+}
+
+// Delivered implements store.Store.
+func (s *Store) Delivered(ctx context.Context, recipient alert.MemberID, after int64, limit int) ([]store.Delivery, error) {
+	return list(ctx, s, "deliveries", scanRows,
+		deliveredSQL, string(recipient), after, max(limit, 0))
+}
+
+func scanRows(rows *sql.Rows) (store.Delivery, error) { return scanJoined(rows) }
+
+func scanJoined(rows scanner) (out store.Delivery, err error) {
+	var d plan.Delivery
+	dest, finish := alertDest(&out.Alert)
+	err = rows.Scan(append(deliveryDest(&d), dest...)...)
+	finish()
+	out.ID, out.HandedOver, out.Acked = d.ID, d.HandedOver, d.Acked
+	if len(out.Facts) == 0 {
+		out.Facts = nil
+	}
+	return out, err
+}
+
+// DeliveryOf implements store.Store.
+func (s *Store) DeliveryOf(ctx context.Context, recipient, originator alert.MemberID, id alert.ID, version int) (*store.Delivery, error) {
+	var d store.Delivery
+	err := s.one(ctx, "delivery", func(r *sql.Row) (err error) { d, err = scanJoined(r); return err }, deliveryOfSQL,
+		string(recipient), string(originator), string(id), version)
+	if err != nil {
+		return nil, err
+	}
+	return &d, nil
+}
+
+// Originators implements store.Store.
+func (s *Store) Originators(ctx context.Context, ids []alert.ID) (map[alert.ID]alert.MemberID, error) {
+	names, err := json.Marshal(ids)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: reading originators: %w", err)
+	}
+	type pair struct {
+		id    alert.ID
+		owner memberID
+	}
+	pairs, err := list(ctx, s, "originators", func(r *sql.Rows) (p pair, err error) {
+		return p, r.Scan(&p.id, &p.owner)
+	}, originatorsSQL, string(names))
+	if err != nil {
+		return nil, err
+	}
+	owners := make(map[alert.ID]alert.MemberID, len(pairs))
+	for _, p := range pairs {
+		owners[p.id] = p.owner
+	}
+	return owners, nil
+}
+
+// Feed implements store.Store.
+func (s *Store) Feed(ctx context.Context, recipient alert.MemberID) (store.Feed, error) {
+	var f store.Feed
+	err := s.one(ctx, "feed", func(r *sql.Row) error { return r.Scan(&f.Seq, &f.Chain, &f.Acked, &f.Pending) },
+		opSQL[readFeed], string(recipient))
+	if errors.Is(err, store.ErrNotFound) {
+		return store.Feed{}, nil
+	}
+	return f, err
+}
+
+// ChainAt implements store.Store.
+func (s *Store) ChainAt(ctx context.Context, recipient alert.MemberID, seq int64) (string, error) {
+	var chain string
+	err := s.one(ctx, "chain value", func(r *sql.Row) error { return r.Scan(&chain) },
+		chainSQL, string(recipient), seq)
+	return chain, err
+}
+
+// Statements implements store.Store.
+func (s *Store) Statements(ctx context.Context, after int64, limit int) ([]store.Statement, error) {
+	return list(ctx, s, "statements", func(r *sql.Rows) (st store.Statement, err error) {
+		err = r.Scan(&st.Position, &st.Type, &st.Subject, &st.Revision, &st.Digest, &st.Previous, &st.Raw)
+		if len(st.Raw) == 0 {
+			st.Raw = nil
+		}
+		return st, err
+	}, statementsSQL, after, max(limit, 0))
+}
+
+// LogHead implements store.Store.
+func (s *Store) LogHead(ctx context.Context) (store.LogHead, error) {
+	var h store.LogHead
+	var root []byte
+	err := s.one(ctx, "log head", func(r *sql.Row) error { return r.Scan(&h.Size, &root) }, logHeadSQL)
+	copy(h.Root[:], root)
+	return h, err
+}
+
+// Entries implements store.Store.
+func (s *Store) Entries(ctx context.Context, from int64, limit int) ([][]byte, error) {
+	if from < 0 {
+		return nil, fmt.Errorf("%w: entries from %d", store.ErrInvalid, from)
+	}
+	return list(ctx, s, "log entries", func(r *sql.Rows) (leaf []byte, err error) {
+		err = r.Scan(&leaf)
+		if len(leaf) == 0 {
+			leaf = nil
+		}
+		return leaf, err
+	}, entriesSQL, from, max(limit, 0))
+}
+
+// Hashes implements store.Store.
+func (s *Store) Hashes(ctx context.Context, indexes []int64) ([]tlog.Hash, error) {
+	out := make([]tlog.Hash, len(indexes))
+	for i, index := range indexes {
+		var h []byte
+		err := s.one(ctx, "log hash", func(r *sql.Row) error { return r.Scan(&h) }, opSQL[readHash], index)
+		if err != nil {
+			return nil, fmt.Errorf("log hash %d: %w", index, err)
+		}
+		out[i] = tlog.Hash(h)
+	}
+	return out, nil
+}

@@ -1,0 +1,121 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// op is a prepared statement of the writing connection.
+type op int
+
+const (
+	readHead op = iota
+	readAlert
+	readPrior
+	readLabel
+	readFeed
+	readDelivery
+	readItem
+	readStatement
+	readHash
+	addAlert
+	addLabel
+	addPortion
+	addDelivery
+	moveDelivery
+	ackDelivery
+	setFeed
+	addStatement
+	addEntry
+	addHash
+	setHead
+	ops // how many
+)
+
+var opSQL = [ops]string{
+	readHead:      "SELECT size, root, alerts, labels, deliveries, statements FROM log_head",
+	readAlert:     "SELECT digest, signed_digest FROM alerts WHERE originator = ? AND alert = ? AND version = ?",
+	readPrior:     "SELECT " + alertColumns + " FROM alerts a WHERE a.originator = ? AND a.alert = ? AND a.version = ?",
+	readLabel:     "SELECT id FROM labels WHERE originator = ? AND key_digest = ?",
+	readFeed:      "SELECT seq, chain, acked, pending FROM feeds WHERE recipient = ?",
+	readDelivery:  "SELECT " + deliveryColumns + " FROM deliveries d WHERE d.id = ?",
+	readItem:      "SELECT " + deliveryColumns + " FROM deliveries d WHERE d.recipient = ? AND d.seq = ?",
+	readStatement: "SELECT digest, raw FROM statements WHERE type = ? AND subject = ? AND revision = ?",
+	readHash:      "SELECT hash FROM log_hashes WHERE idx = ?",
+	addAlert: "INSERT INTO alerts (id, originator, alert, version, digest, signed_digest, previous, issued_at," +
+		" expires, accepted_at, log_index, token) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	addLabel:    "INSERT INTO labels (id, originator, key_digest, key) VALUES (?, ?, ?, ?)",
+	addPortion:  "INSERT INTO portions (alert, position, portion, label) VALUES (?, ?, ?, ?)",
+	addDelivery: "INSERT INTO deliveries (id, recipient, alert, state) VALUES (?, ?, ?, 0)",
+	moveDelivery: "UPDATE deliveries SET state = ?, seq = ?, chain = ?, digest = ?, facts = ?" +
+		" WHERE id = ? AND state = 0",
+	ackDelivery: "UPDATE deliveries SET receipt = ? WHERE id = ? AND state = 1 AND receipt IS NULL",
+	setFeed: "INSERT INTO feeds (recipient, seq, chain, acked, pending) VALUES (?, ?, ?, ?, ?)" +
+		" ON CONFLICT (recipient) DO UPDATE SET seq = excluded.seq, chain = excluded.chain," +
+		" acked = excluded.acked, pending = excluded.pending",
+	addStatement: "INSERT INTO statements (position, type, subject, revision, digest, previous, raw)" +
+		" VALUES (?, ?, ?, ?, ?, ?, ?)",
+	addEntry: "INSERT INTO log_entries (idx, leaf) VALUES (?, ?)",
+	addHash:  "INSERT INTO log_hashes (idx, hash) VALUES (?, ?)",
+	setHead: "UPDATE log_head SET size = ?, root = ?, alerts = ?, labels = ?, deliveries = ?, statements = ?" +
+		" WHERE size = ? AND root = ?",
+}
+
+// statements are the prepared statements of the writing connection.
+type statements [ops]*sql.Stmt
+
+func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
+	for i, text := range opSQL {
+		stmt, err := db.PrepareContext(ctx, text)
+		if err != nil {
+			return fmt.Errorf("preparing %q: %w", text, err)
+		}
+		s[i] = stmt
+	}
+	return nil
+}
+
+func (s *statements) close() error {
+	var errs []error
+	for _, stmt := range s {
+		if stmt != nil {
+			errs = append(errs, stmt.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// tx is a transaction of the writing connection.
+type tx struct {
+	ctx   context.Context
+	sql   *sql.Tx
+	from  *statements
+	stmts statements
+}
+
+func (t *tx) stmt(o op) *sql.Stmt {
+	if t.stmts[o] == nil {
+		t.stmts[o] = t.sql.StmtContext(t.ctx, t.from[o])
+	}
+	return t.stmts[o]
+}
+
+func (t *tx) row(o op, args ...any) *sql.Row { return t.stmt(o).QueryRowContext(t.ctx, args...) }
+
+// one runs a statement that must change exactly one row.
+func (t *tx) one(o op, args ...any) error {
+	res, err := t.stmt(o).ExecContext(t.ctx, args...)
+	if err != nil {
+		return fmt.Errorf("%q: %w", opSQL[o], err)
+	}
+	n, err := res.RowsAffected()
+	if err == nil && n != 1 {
+		err = fmt.Errorf("%d rows changed, want 1", n)
+	}
+	if err != nil {
+		return fmt.Errorf("%q: %w", opSQL[o], err)
+	}
+	return nil
+}

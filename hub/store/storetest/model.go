@@ -1,0 +1,215 @@
+package storetest
+
+import (
+	"bytes"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/hub/store"
+)
+
+// model is what a store should be, in slices that are searched from end to end.
+// It applies one write at a time and shares no code with the stores.
+type model struct {
+	alerts     []store.Alert
+	deliveries []*modelDelivery
+	statements []store.Statement
+	leaves     [][]byte
+}
+
+type modelDelivery struct {
+	store.Delivery
+	recipient alert.MemberID
+	state     string // pending, handed, withheld
+}
+
+func (m *model) commit(writes []store.Write) []store.Result {
+	out := []store.Result{}
+	for _, w := range writes {
+		r := m.apply(w)
+		if r.Outcome == store.Done {
+			r.Index = -1
+			if len(w.Entries) > 0 {
+				r.Index = int64(len(m.leaves))
+			}
+			m.leaves = append(m.leaves, w.Entries...)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func (m *model) apply(w store.Write) store.Result {
+	failed := func(o store.Outcome) store.Result { return store.Result{Outcome: o, Index: -1} }
+	done := store.Result{Outcome: store.Done}
+	if w.Seen != 0 && len(m.statements) > 0 && m.statements[len(m.statements)-1].Position > w.Seen {
+		return failed(store.Stale)
+	}
+	var o store.Outcome
+	switch {
+	case w.Accept != nil:
+		prior, o := m.accept(w.Accept)
+		if o == store.Replay {
+			return store.Result{Outcome: o, Index: prior.LogIndex, Prior: prior}
+		}
+		if o != store.Done {
+			return failed(o)
+		}
+		return done
+	case w.HandOver != nil:
+		o = m.handOver(w.HandOver)
+	case w.Ack != nil:
+		o = m.ack(w.Ack)
+	case w.Statement != nil:
+		o = m.statement(*w.Statement)
+	default:
+		return done
+	}
+	if o != store.Done {
+		return failed(o)
+	}
+	return done
+}
+
+func (m *model) alert(originator alert.MemberID, id alert.ID, version int) *store.Alert {
+	for _, a := range m.alerts {
+		if a.Originator == originator && a.ID == id && a.Version == version {
+			return &a
+		}
+	}
+	return nil
+}
+
+func (m *model) accept(a *store.Accept) (prior *store.Alert, o store.Outcome) {
+	if prior = m.alert(a.Originator, a.ID, a.Version); prior != nil {
+		if prior.Digest == a.Digest {
+			return prior, store.Replay
+		}
+		return nil, store.Conflict
+	}
+	previous := ""
+	if a.Version > 1 {
+		before := m.alert(a.Originator, a.ID, a.Version-1)
+		if before == nil {
+			return nil, store.Gap
+		}
+		previous = before.SignedDigest
+	}
+	if a.Previous != previous {
+		return nil, store.Gap
+	}
+	row := a.Alert
+	row.LogIndex = int64(len(m.leaves))
+	m.alerts = append(m.alerts, row)
+	for _, r := range a.Recipients {
+		d := &modelDelivery{recipient: r, state: "pending"}
+		d.Alert = row
+		m.deliveries = append(m.deliveries, d)
+	}
+	return nil, store.Done
+}
+
+func (m *model) feed(r alert.MemberID) store.Feed {
+	var f store.Feed
+	for _, d := range m.deliveries {
+		switch {
+		case d.recipient != r:
+		case d.state == "pending":
+			f.Pending++
+		case d.state == "handed":
+			if d.Seq > f.Seq {
+				f.Seq, f.Chain = d.Seq, d.Chain
+			}
+			if d.Acked && d.Seq > f.Acked {
+				f.Acked = d.Seq
+			}
+		}
+	}
+	return f
+}
+
+func (m *model) pending(r alert.MemberID) (out []*modelDelivery) {
+	for _, d := range m.deliveries {
+		if d.recipient == r && d.state == "pending" {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func (m *model) item(r alert.MemberID, seq int64) *modelDelivery {
+	for _, d := range m.deliveries {
+		if d.recipient == r && d.state == "handed" && d.Seq == seq {
+			return d
+		}
+	}
+	return nil
+}
+
+func (m *model) handOver(h *store.HandOver) store.Outcome {
+	if m.feed(h.Recipient).Seq != h.After {
+		return store.Stale
+	}
+	find := func(id int64) *modelDelivery {
+		for _, d := range m.pending(h.Recipient) {
+			if d.ID == id {
+				return d
+			}
+		}
+		return nil
+	}
+	for _, it := range h.Items {
+		if find(it.ID) == nil {
+			return store.Stale
+		}
+	}
+	for _, id := range h.Withheld {
+		if find(id) == nil {
+			return store.Stale
+		}
+	}
+	for _, it := range h.Items {
+		d := find(it.ID)
+		d.state, d.HandedOver = "handed", it
+	}
+	for _, id := range h.Withheld {
+		find(id).state = "withheld"
+	}
+	return store.Done
+}
+
+func (m *model) ack(a *store.Ack) store.Outcome {
+	d := m.item(a.Recipient, a.Seq)
+	switch {
+	case d == nil || d.Chain != a.Chain:
+		return store.Unknown
+	case d.Acked:
+		return store.Replay
+	}
+	d.Acked = true
+	return store.Done
+}
+
+func (m *model) statement(st store.Statement) store.Outcome {
+	last := store.Statement{}
+	for _, have := range m.statements {
+		if have.Type != st.Type || have.Subject != st.Subject {
+			continue
+		}
+		if have.Revision == st.Revision {
+			if bytes.Equal(have.Raw, st.Raw) {
+				return store.Replay
+			}
+			return store.Conflict
+		}
+		last = have
+	}
+	if st.Revision != last.Revision+1 || st.Previous != last.Digest {
+		return store.Gap
+	}
+	st.Position = 1
+	if n := len(m.statements); n > 0 {
+		st.Position = m.statements[n-1].Position + 1
+	}
+	m.statements = append(m.statements, st)
+	return store.Done
+}
