@@ -1,9 +1,11 @@
 package alert
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/entente-hub/entente/api/strictjson"
@@ -52,6 +54,9 @@ func ParseObjectRef(object []byte) (ObjectRef, error) {
 			}
 		}
 	}
+	if conceals(object) {
+		return ObjectRef{}, invalid("a STIX object with a member that SD-JWT reserves: _sd, _sd_alg or ...")
+	}
 	if ref.Type == "bundle" { // its objects would be looked through by nobody
 		return ObjectRef{}, invalid("a bundle where an object is wanted")
 	}
@@ -59,6 +64,30 @@ func ParseObjectRef(object []byte) (ObjectRef, error) {
 		return ObjectRef{}, invalid("STIX id %.80q does not fit type %.40q", ref.ID, ref.Type)
 	}
 	return ref, nil
+}
+
+// conceals reports whether a member at any depth has a name that RFC 9901
+// (section 4.1) reserves: behind it an object could hide what nobody released.
+// The object must be JSON.
+func conceals(object []byte) bool {
+	dec := json.NewDecoder(bytes.NewReader(object))
+	dec.UseNumber() // some numbers of JSON do not fit a float64
+	var v any
+	return dec.Decode(&v) != nil || hasReserved(v)
+}
+
+func hasReserved(v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, member := range v {
+			if name == "_sd" || name == "_sd_alg" || name == "..." || hasReserved(member) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, hasReserved)
+	}
+	return false
 }
 
 // fits reports whether id is a STIX identifier of the type: the type, two
