@@ -1,0 +1,110 @@
+package policies
+
+import (
+	"container/list"
+	"context"
+	"sync"
+
+	"github.com/entente-hub/entente/api/alert"
+)
+
+// MaxRemembered bounds the decisions that a World remembers; beyond it the one
+// longest unused is forgotten and would be made again. A decision takes about
+// 1 KiB, and 20 bytes a member.
+const MaxRemembered = 1 << 15
+
+// Query asks who may have a portion. The label must be in canonical form
+// (alert.Label.Normalize). Alert matters where consent to that very alert does:
+// under originator control and with sources.
+type Query struct {
+	Originator alert.MemberID
+	Label      alert.Label
+	Alert      alert.ID
+}
+
+// Decide returns the decision for a label, made once for each originator and
+// alert.Label.ReleaseKey: callers who come while it is being made wait for it.
+// A caller that stops waiting does not stop the others. Errors are those of ctx
+// or wrap ErrPolicy; they are not remembered. A label that was never parsed has no
+// canonical form: it panics, as alert.Label.Canonical does.
+func (w *World) Decide(ctx context.Context, q Query) (*Audience, error) {
+	d, first := w.memo.get(memoKey{q.Originator, q.Label.ReleaseKey(q.Alert)})
+	if !first {
+		select {
+		case <-d.done:
+			return d.audience, d.err
+		default:
+		}
+		select {
+		case <-d.done:
+			return d.audience, d.err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	d.err = broken("the evaluation panicked") // stands only if the next line does not return
+	defer w.memo.finish(d)
+	d.audience, d.err = w.evaluate(context.WithoutCancel(ctx), q)
+	return d.audience, d.err
+}
+
+// evaluate asks the rules.
+func (w *World) evaluate(ctx context.Context, q Query) (*Audience, error) {
+	decision, err := evaluate(ctx, w.engine.release, w.input(q))
+	if err != nil {
+		return nil, err
+	}
+	return w.audience(q.Originator, decision)
+}
+
+type memoKey struct {
+	originator alert.MemberID
+	label      string
+}
+
+// decision is a remembered answer; it is complete once done is closed.
+type decision struct {
+	key      memoKey
+	done     chan struct{}
+	audience *Audience
+	err      error
+}
+
+// memo remembers the MaxRemembered decisions last used.
+type memo struct {
+	mu    sync.Mutex
+	order *list.List // of *decision, last used first
+	at    map[memoKey]*list.Element
+}
+
+func (m *memo) init() { m.order, m.at = list.New(), make(map[memoKey]*list.Element) }
+
+// get returns the decision under a key, and whether the caller is to make it.
+func (m *memo) get(key memoKey) (*decision, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e, ok := m.at[key]; ok {
+		m.order.MoveToFront(e)
+		return e.Value.(*decision), false
+	}
+	d := &decision{key: key, done: make(chan struct{})}
+	m.at[key] = m.order.PushFront(d)
+	if m.order.Len() > MaxRemembered {
+		last := m.order.Back()
+		delete(m.at, m.order.Remove(last).(*decision).key)
+	}
+	return d, true
+}
+
+// finish publishes a decision and forgets it if it failed.
+func (m *memo) finish(d *decision) {
+	if d.err != nil {
+		m.mu.Lock()
+		if e, ok := m.at[d.key]; ok && e.Value == d {
+			m.order.Remove(e)
+			delete(m.at, d.key)
+		}
+		m.mu.Unlock()
+	}
+	close(d.done)
+}

@@ -1,0 +1,100 @@
+package policies
+
+import (
+	"slices"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/federation"
+	"github.com/entente-hub/entente/api/feed"
+)
+
+const secondsPerDay = 24 * 60 * 60
+
+// Release states what a member gets of a portion: the kind, the agreements on
+// which content rests, and what binds whoever receives it. issuedAt and expires
+// are the alert's iat and exp, in seconds since 1970-01-01 UTC. a must come
+// from w and q; a release that can not be stated in full is none.
+func (w *World) Release(a *Audience, m alert.MemberID, p alert.PortionID, q Query, issuedAt, expires int64) feed.Release {
+	none := feed.Release{Portion: p, Kind: feed.None}
+	if a == nil || a.world != w {
+		return none
+	}
+	kind := a.Of(m)
+	if kind != feed.Content {
+		return feed.Release{Portion: p, Kind: kind}
+	}
+	until := expires
+	end, named, err := retentionEnd(&q.Label)
+	if err != nil {
+		return none
+	}
+	if named {
+		until = min(until, end)
+	}
+	cited := w.cited(q.Originator, m, &q.Label)
+	out := feed.Release{Portion: p, Kind: kind, Obligations: &feed.Obligations{
+		Purposes: purposes(cited, &q.Label),
+		Handling: slices.Clone(q.Label.Handling),
+		Onward:   onward(cited, &q.Label),
+	}}
+	for _, c := range cited {
+		until = min(until, issuedAt+int64(c.RetentionDays)*secondsPerDay)
+		out.Agreements = append(out.Agreements, c.Digest)
+	}
+	slices.Sort(out.Agreements)
+	out.Obligations.HoldUntil = until
+	return out
+}
+
+// cited returns the agreements between two members that cover any category of
+// the label at its level, for one of its purposes at least. Where membership
+// suffices there may be none, or some that do not cover all of it.
+func (w *World) cited(from, to alert.MemberID, l *alert.Label) []*federation.InForce {
+	pos, ok := w.position[to]
+	if !ok {
+		return nil
+	}
+	var out []*federation.InForce
+	for _, a := range w.given(from).to[pos] {
+		if slices.ContainsFunc(l.Categories, func(c alert.Category) bool { return covers(a, c, l) }) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func covers(a *federation.InForce, c alert.Category, l *alert.Label) bool {
+	return slices.ContainsFunc(l.Purposes, func(p alert.Purpose) bool {
+		return a.Covers(c, p, l.Classification, l.PersonalData)
+	})
+}
+
+// purposes returns those of the label's purposes for which every category is
+// covered by one of the cited agreements. The agreement rule sees to it that
+// there is one, unless membership suffices: then they are all of the label's.
+func purposes(cited []*federation.InForce, l *alert.Label) []alert.Purpose {
+	out := []alert.Purpose{}
+	for _, p := range l.Purposes {
+		uncovered := slices.ContainsFunc(l.Categories, func(c alert.Category) bool {
+			return !slices.ContainsFunc(cited, func(a *federation.InForce) bool {
+				return a.Covers(c, p, l.Classification, l.PersonalData)
+			})
+		})
+		if !uncovered {
+			out = append(out, p)
+		}
+	}
+	if len(out) == 0 {
+		return slices.Clone(l.Purposes)
+	}
+	return out
+}
+
+// onward reports whether the recipient may pass the portion on: nothing on the
+// label and no agreement that it rests on forbids it. TLP 2.0 lets amber+strict
+// and red go no further than the recipient.
+func onward(cited []*federation.InForce, l *alert.Label) bool {
+	return !slices.Contains(l.Handling, "H2") && !l.OriginatorControl &&
+		l.TLP != alert.AmberStrict && l.TLP != alert.Red &&
+		!slices.ContainsFunc(cited, func(a *federation.InForce) bool { return !a.Onward })
+}

@@ -1,0 +1,198 @@
+package policies
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/federation"
+	"github.com/entente-hub/entente/api/feed"
+)
+
+// The oracle is the truth table of release in plain Go: one originator, one
+// label and one recipient at a time. It shares no code with the rules or the
+// index, nor with the methods of the types that it reads.
+
+// oracle returns what r gets of a portion of o's alert, and every reason code
+// against content.
+func oracle(w *federation.World, o, r alert.MemberID, l alert.Label, id alert.ID) (feed.Kind, map[string]bool) {
+	fails := map[string]bool{
+		"suspended":          !oracleActive(w, o) || !oracleActive(w, r),
+		"clearance":          w.Members[r].Ceiling < l.Classification,
+		"need-to-know":       !oracleInAll(w, l.Compartments, r),
+		"release-list":       !oracleListed(w, l.ReleasableTo, r),
+		"tlp":                l.TLP == alert.Red && !slices.Contains(l.ReleasableTo, alert.Audience(r)),
+		"agreement":          !oracleExempt(l) && !oracleAgreed(w, o, r, l, l.PersonalData),
+		"personal-data":      !oracleExempt(l) && !oracleAgreed(w, o, r, l, l.PersonalData) && oracleAgreed(w, o, r, l, alert.NoPersonalData),
+		"originator-control": l.OriginatorControl && !oracleConsents(w, o, r, id),
+		"third-party":        !oracleSources(w, r, l.DerivedFrom),
+	}
+	codes := make(map[string]bool)
+	for code, failed := range fails {
+		if failed {
+			codes[code] = true
+		}
+	}
+	switch {
+	case len(codes) == 0:
+		return feed.Content, codes
+	case codes["suspended"] || codes["originator-control"] || codes["third-party"]:
+		return feed.None, codes
+	case l.TLP == alert.Red && slices.Contains(l.DiscoverableTo, alert.Audience(r)),
+		l.TLP != alert.Red && oracleListed(w, l.DiscoverableTo, r):
+		return feed.Existence, codes
+	}
+	return feed.None, codes
+}
+
+func oracleActive(w *federation.World, m alert.MemberID) bool {
+	entry, known := w.Members[m]
+	return known && !entry.Suspended
+}
+
+func oracleInAll(w *federation.World, compartments []alert.TaskForceID, r alert.MemberID) bool {
+	for _, c := range compartments {
+		if !slices.Contains(w.TaskForces[c], r) {
+			return false
+		}
+	}
+	return true
+}
+
+func oracleListed(w *federation.World, list []alert.Audience, r alert.MemberID) bool {
+	for _, entry := range list {
+		if string(entry) == string(r) || slices.Contains(w.Communities[alert.CommunityID(entry)], r) {
+			return true
+		}
+	}
+	return false
+}
+
+func oracleExempt(l alert.Label) bool {
+	return l.Classification == alert.Unclassified && l.PersonalData == alert.NoPersonalData &&
+		(l.TLP == alert.Clear || l.TLP == alert.Green)
+}
+
+func oracleAgreed(w *federation.World, o, r alert.MemberID, l alert.Label, pd alert.PersonalData) bool {
+	for _, p := range l.Purposes {
+		missing := 0
+		for _, c := range l.Categories {
+			found := false
+			for _, a := range w.Agreements {
+				givers, takers := a.From, a.To
+				if len(givers) == 0 {
+					givers = a.Parties
+				}
+				if len(takers) == 0 {
+					takers = a.Parties
+				}
+				if slices.Contains(givers, o) && slices.Contains(takers, r) && slices.Contains(a.Categories, c) &&
+					slices.Contains(a.Purposes, p) && a.MaxClassification >= l.Classification && a.PersonalData >= pd {
+					found = true
+				}
+			}
+			if !found {
+				missing++
+			}
+		}
+		if missing == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func oracleConsents(w *federation.World, o, r alert.MemberID, id alert.ID) bool {
+	c, ok := w.Consents[id]
+	return ok && c.Originator == o && oracleListed(w, c.Recipients, r)
+}
+
+func oracleSources(w *federation.World, r alert.MemberID, sources []alert.ID) bool {
+	for _, id := range sources {
+		c, ok := w.Consents[id]
+		if !ok || !oracleActive(w, c.Originator) || c.Originator != r && !oracleListed(w, c.Recipients, r) {
+			return false
+		}
+	}
+	return true
+}
+
+// codesOf returns every code under which a member stands in a decision.
+func codesOf(refused map[string][]alert.MemberID, m alert.MemberID) map[string]bool {
+	codes := make(map[string]bool)
+	for code, members := range refused {
+		if slices.Contains(members, m) {
+			codes[code] = true
+		}
+	}
+	return codes
+}
+
+func TestRulesAgreeWithOracle(t *testing.T) {
+	const worlds, labels = 2500, 41
+	r, e := newRand(t), mustLoad(t)
+	seen := make(map[string]int)
+	decided, pairs := 0, 0
+	for range worlds {
+		g, w := newWorld(r)
+		ix := mustWorld(t, e, w)
+		for range labels {
+			q := g.query(t)
+			a, err := ix.Decide(t.Context(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			decided++
+			refused := a.Refused()
+			for _, m := range g.members {
+				if m == q.Originator {
+					if a.Of(m) != feed.None || a.Reason(m) != "" || len(codesOf(refused, m)) != 0 {
+						t.Fatalf("the originator %s stands in its own audience: %+v", m, q)
+					}
+					continue
+				}
+				pairs++
+				kind, codes := oracle(w, q.Originator, m, q.Label, q.Alert)
+				got := codesOf(refused, m)
+				if a.Of(m) != kind || !cmp.Equal(got, codes) {
+					t.Fatalf("%s: rules say %s %v, oracle %s %v\n%+v\n%+v", m, a.Of(m), got, kind, codes, q, w)
+				}
+				checkReason(t, e, a.Reason(m), codes)
+				seen[string(kind)]++
+				for code := range codes {
+					seen[code]++
+				}
+			}
+		}
+	}
+	t.Logf("%d labels decided, %d pairs compared: %v", decided, pairs, seen)
+	if decided < 100_000 {
+		t.Errorf("only %d labels decided", decided)
+	}
+	for _, k := range []feed.Kind{feed.Content, feed.Existence, feed.None} {
+		if seen[string(k)] < 100 {
+			t.Errorf("kind %s came up %d times only", k, seen[string(k)])
+		}
+	}
+	for _, rule := range e.Rules() {
+		if seen[rule.Code] < 100 {
+			t.Errorf("code %s came up %d times only", rule.Code, seen[rule.Code])
+		}
+	}
+}
+
+// checkReason checks that the reason given is the first of the codes.
+func checkReason(t *testing.T, e *Engine, got string, codes map[string]bool) {
+	t.Helper()
+	want := ""
+	for _, rule := range e.Rules() {
+		if codes[rule.Code] && want == "" {
+			want = rule.Code
+		}
+	}
+	if got != want {
+		t.Fatalf("reason %q, want %q of %v", got, want, codes)
+	}
+}

@@ -1,0 +1,197 @@
+// Package policies says what is permitted: who may have which portion of an
+// alert (release), which alerts the federation takes in (admission), and what
+// a member's own rules let out (egress). The rules are Rego, in the folders
+// beside this file; the Go code compiles them once, indexes a federation.World
+// as sets of members for them, and keeps their answers. It decides nothing
+// itself and fails closed: an answer that is not exactly of the expected shape
+// is an error.
+//
+// A release depends on originator, label, recipient and the revisions of policy
+// and data alone (DESIGN section 4), so one evaluation answers for all
+// recipients of a label and is remembered for the life of its World.
+package policies
+
+import (
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
+	"github.com/open-policy-agent/opa/v1/rego"
+)
+
+//go:embed release admission egress
+var sources embed.FS
+
+// ErrPolicy is wrapped by every error that lies in the rules rather than in
+// what they were asked: they do not compile, or answer in the wrong shape.
+var ErrPolicy = errors.New("policy")
+
+func broken(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrPolicy}, args...)...)
+}
+
+const (
+	releaseQuery   = "data.entente.release.decision.answer"
+	admissionQuery = "data.entente.admission.refuse"
+)
+
+// Engine holds the compiled rules of release and admission. It is immutable
+// and safe for concurrent use.
+type Engine struct {
+	digest    string
+	release   rego.PreparedEvalQuery
+	admission rego.PreparedEvalQuery
+	rules     []Rule // of release, in order
+	admitting []Rule // of admission, in order
+}
+
+// Load compiles the embedded rules in strict mode. Errors wrap ErrPolicy.
+func Load() (*Engine, error) {
+	modules, err := embedded("release", "admission")
+	if err != nil {
+		return nil, err
+	}
+	return load(modules)
+}
+
+// load compiles a bundle: module name → source.
+func load(modules map[string]string) (*Engine, error) {
+	compiler, err := compile(modules)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{digest: digest(modules)}
+	if e.rules, err = releaseRules(compiler); err != nil {
+		return nil, err
+	}
+	if e.admitting, err = rulesOf(compiler, "entente.admission"); err != nil {
+		return nil, err
+	}
+	if e.release, err = prepare(compiler, releaseQuery, nil); err != nil {
+		return nil, err
+	}
+	if e.admission, err = prepare(compiler, admissionQuery, nil); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Digest returns the SHA-256, base64url, of the rules of release and admission:
+// over each module's name and source, in the order of the names, each with its
+// length before it. federation.Policy names a bundle by it.
+func (e *Engine) Digest() string { return e.digest }
+
+// Rules returns the rules of release, in the order in which their codes are
+// given as the reason of a refusal.
+func (e *Engine) Rules() []Rule { return slices.Clone(e.rules) }
+
+// AdmissionRules returns the rules of admission, in order.
+func (e *Engine) AdmissionRules() []Rule { return slices.Clone(e.admitting) }
+
+// embedded returns the embedded modules under the folders, tests left out.
+func embedded(folders ...string) (map[string]string, error) {
+	modules := make(map[string]string)
+	for _, folder := range folders {
+		err := fs.WalkDir(sources, folder, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".rego") || strings.HasSuffix(path, "_test.rego") {
+				return err
+			}
+			src, err := sources.ReadFile(path)
+			modules[path] = string(src)
+			return err
+		})
+		if err != nil {
+			return nil, broken("read %s: %w", folder, err)
+		}
+	}
+	return modules, nil
+}
+
+func digest(modules map[string]string) string {
+	h := sha256.New()
+	part := func(s string) {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(s))))
+		h.Write([]byte(s))
+	}
+	for _, name := range slices.Sorted(maps.Keys(modules)) {
+		part(name)
+		part(modules[name])
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+}
+
+// compile parses and compiles modules in strict mode, with the builtins of
+// capabilities only.
+func compile(modules map[string]string) (*ast.Compiler, error) {
+	parsed := make(map[string]*ast.Module, len(modules))
+	for name, src := range modules {
+		m, err := ast.ParseModuleWithOpts(name, src, ast.ParserOptions{
+			ProcessAnnotation: true, RegoVersion: ast.RegoV1, Capabilities: capabilities()})
+		if err != nil {
+			return nil, broken("parse: %w", err)
+		}
+		if m == nil {
+			return nil, broken("%s is empty", name)
+		}
+		parsed[name] = m
+	}
+	compiler := ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities())
+	if compiler.Compile(parsed); compiler.Failed() {
+		return nil, broken("compile: %w", compiler.Errors)
+	}
+	return compiler, nil
+}
+
+// prepare readies a query; data is what the rules find under "data" besides
+// themselves.
+func prepare(compiler *ast.Compiler, query string, data map[string]any) (rego.PreparedEvalQuery, error) {
+	options := []func(*rego.Rego){rego.Compiler(compiler), rego.Query(query), rego.StrictBuiltinErrors(true), rego.Strict(true)}
+	if data != nil {
+		options = append(options, rego.Data(data))
+	}
+	p, err := rego.New(options...).PrepareForEval(context.Background())
+	if err != nil {
+		return p, broken("prepare %s: %w", query, err)
+	}
+	return p, nil
+}
+
+// capabilities returns the builtins that rules may use: those whose answer
+// depends on nothing but their arguments. No rule can reach the network, the
+// environment, the clock or chance.
+func capabilities() *ast.Capabilities {
+	all := ast.CapabilitiesForThisVersion()
+	all.AllowNet = []string{}
+	all.Builtins = slices.DeleteFunc(all.Builtins, func(b *ast.Builtin) bool {
+		family, _, _ := strings.Cut(b.Name, ".")
+		return b.Nondeterministic || slices.Contains([]string{"http", "net", "opa", "rand", "uuid", "trace", "print"}, family)
+	})
+	return all
+}
+
+// evaluate runs a prepared query and returns its one value as OPA has it.
+func evaluate(ctx context.Context, p rego.PreparedEvalQuery, input ast.Value) (*ast.Term, error) {
+	rs, err := p.Eval(ctx, rego.EvalParsedInput(input), rego.EvalMetrics(metrics.NoOp()),
+		rego.EvalGenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil }))
+	if err != nil {
+		return nil, broken("evaluate: %w", err)
+	}
+	if len(rs) != 1 || len(rs[0].Expressions) != 1 {
+		return nil, broken("the rules gave no answer")
+	}
+	t, ok := rs[0].Expressions[0].Value.(*ast.Term)
+	if !ok {
+		return nil, broken("the rules answered with %T", rs[0].Expressions[0].Value)
+	}
+	return t, nil
+}

@@ -1,0 +1,187 @@
+package policies
+
+import (
+	"errors"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/federation"
+)
+
+func TestRulesComeFromMetadata(t *testing.T) {
+	e := mustLoad(t)
+	var codes, admitting []string
+	for i, r := range e.Rules() {
+		codes = append(codes, r.Code)
+		if r.Order != i+1 || r.Title == "" || r.Description == "" || !strings.HasSuffix(r.Message, ".") {
+			t.Errorf("%+v", r)
+		}
+	}
+	for _, r := range e.AdmissionRules() {
+		admitting = append(admitting, r.Code)
+	}
+	want := []string{"suspended", "clearance", "need-to-know", "release-list", "tlp", "personal-data", "agreement",
+		"originator-control", "third-party"}
+	if !slices.Equal(codes, want) {
+		t.Errorf("release codes %v, want %v", codes, want)
+	}
+	want = []string{"originator-suspended", "unknown-scheme", "originator-ceiling", "unknown-compartment",
+		"unknown-recipient", "retention-missing", "retention-too-long", "retention-past", "tlp-conflict"}
+	if !slices.Equal(admitting, want) {
+		t.Errorf("admission codes %v, want %v", admitting, want)
+	}
+}
+
+func TestDigestNamesTheRulesAndNothingElse(t *testing.T) {
+	modules, err := embedded("release", "admission")
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := mustLoad(t).Digest()
+	if !regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`).MatchString(whole) || whole != digest(modules) {
+		t.Fatalf("digest %q", whole)
+	}
+	for name := range modules {
+		if strings.HasSuffix(name, "_test.rego") || strings.HasPrefix(name, "egress") {
+			t.Errorf("%s counts", name)
+		}
+		changed := maps.Clone(modules)
+		changed[name] += "\n"
+		if digest(changed) == whole {
+			t.Errorf("a change of %s does not change the digest", name)
+		}
+	}
+	if digest(map[string]string{"a": "bc"}) == digest(map[string]string{"ab": "c"}) {
+		t.Error("names and sources run into one another")
+	}
+}
+
+// TestLoadRefusesBrokenRules: a bundle that could answer wrongly does not load.
+func TestLoadRefusesBrokenRules(t *testing.T) {
+	const tlp = "release/tlp/tlp.rego"
+	for _, c := range []struct{ name, old, new, want string }{
+		{"syntax", "default permits := set()", "default permits := set(", "parse"},
+		{"unused import", "default permits", "import data.entente.release.audience\n\ndefault permits", "compile"},
+		{"no code", "code: tlp", "kode: tlp", "METADATA"},
+		{"no message", "message: TLP", "massage: TLP", "METADATA"},
+		{"no order", "order: 5", "order: fifth", "METADATA"},
+		{"order taken", "order: 5", "order: 4", "given twice"},
+		{"code taken", "code: tlp", "code: clearance", "given twice"},
+		{"network", `if input.label.tlp == "red"`, `if http.send({"method": "get", "url": "http://localhost"}).status_code == 200`, "undefined function http.send"},
+		{"clock", `if input.label.tlp == "red"`, `if time.now_ns() > 0`, "undefined function time.now_ns"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			modules, err := embedded("release", "admission")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(modules[tlp], c.old) {
+				t.Fatalf("%q is not there", c.old)
+			}
+			modules[tlp] = strings.Replace(modules[tlp], c.old, c.new, 1)
+			if _, err := load(modules); !errors.Is(err, ErrPolicy) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// TestWrongAnswersAreErrors: rules that answer in the wrong shape, or against
+// themselves, release nothing.
+func TestWrongAnswersAreErrors(t *testing.T) {
+	const release = "release/decision/decision.rego"
+	for _, c := range []struct{ name, file, old, new, want string }{
+		{"undefined rule", "release/active/active.rego", "default permits := set()\n\npermits := input.world.active if input.originator in input.world.active",
+			"permits := input.world.active if input.label.tlp == \"red\"", "no answer"},
+		{"an entry too few", release, `"refused": refused`, `"refused": object.remove(refused, ["tlp"])`, "every rule"},
+		{"an entry too many", release, `"refused": refused`, `"refused": object.union(refused, {"other": set()})`, "every rule"},
+		{"an entry of another name", release, `"refused": refused`, `"refused": object.union(object.remove(refused, ["tlp"]), {"other": set()})`, "rule tlp"},
+		{"content for the refused", release, "content := input.recipients - ", "content := input.recipients | ", "contradicts"},
+		{"the originator", release, `"existence": existence`, `"existence": existence | {input.originator}`, "originator"},
+		{"a stranger", release, `"existence": existence`, `"existence": existence | {"ZZ"}`, "no member"},
+		{"no member at all", release, `"existence": existence`, `"existence": existence | {1}`, "no member"},
+		{"no set", release, `"existence": existence`, `"existence": [existence]`, "no set"},
+		{"an error inside", "release/clearance/clearance.rego", "input.world.clearance[input.label.classification]", "input.world.clearance[input.label.classification] & input.label.classification", "evaluate"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			modules, err := embedded("release", "admission")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(modules[c.file], c.old) {
+				t.Fatalf("%q is not there", c.old)
+			}
+			modules[c.file] = strings.Replace(modules[c.file], c.old, c.new, 1)
+			e, err := load(modules)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := mustWorld(t, e, fixedWorld())
+			q := fixedQuery()
+			q.Label.ReleasableTo = []alert.Audience{"XB"}
+			if a, err := w.Decide(t.Context(), q); !errors.Is(err, ErrPolicy) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("answer %v, error %v, want %q", a, err, c.want)
+			}
+		})
+	}
+}
+
+func TestCapabilitiesReachNothingOutside(t *testing.T) {
+	for _, b := range capabilities().Builtins {
+		if b.Nondeterministic || strings.HasPrefix(b.Name, "net.") || strings.HasPrefix(b.Name, "rand.") {
+			t.Errorf("rules may use %s", b.Name)
+		}
+	}
+	if n := len(capabilities().Builtins); n < 100 || n >= len(ast.CapabilitiesForThisVersion().Builtins) {
+		t.Errorf("%d builtins", n)
+	}
+}
+
+func TestWorldNeedsMembers(t *testing.T) {
+	for _, w := range []*federation.World{nil, {}} {
+		if _, err := mustLoad(t).World(w); err == nil {
+			t.Errorf("%v is indexed", w)
+		}
+	}
+}
+
+// fixedWorld has XA (top-secret), XB, XC (secret), and XD, suspended; an
+// agreement of XA, XB and XC on smuggling, and one of XA and XB on trafficking.
+func fixedWorld() *federation.World {
+	w := &federation.World{
+		Revision: "fixed",
+		Members: map[alert.MemberID]federation.Member{
+			"XA": {ID: "XA", Ceiling: alert.TopSecret}, "XB": {ID: "XB", Ceiling: alert.Secret},
+			"XC": {ID: "XC", Ceiling: alert.Secret}, "XD": {ID: "XD", Ceiling: alert.Secret, Suspended: true}},
+		Communities: map[alert.CommunityID][]alert.MemberID{alert.Federation: {"XA", "XB", "XC", "XD"}},
+		TaskForces:  map[alert.TaskForceID][]alert.MemberID{"tf-one": {"XA", "XB"}, "tf-two": {"XC"}},
+		Consents:    map[alert.ID]federation.Consent{},
+		Schemes:     []string{scheme},
+		Rules:       federation.Rules{MaxRetentionDays: 30},
+	}
+	w.Agreements = []federation.InForce{
+		{Digest: "digest-b", Agreement: federation.Agreement{ID: "aa", Parties: []alert.MemberID{"XA", "XB", "XC"},
+			Categories: []alert.Category{"smuggling"}, Purposes: []alert.Purpose{"investigation", "prevention"},
+			MaxClassification: alert.Secret, PersonalData: alert.NoPersonalData, RetentionDays: 20, Onward: true}},
+		{Digest: "digest-a", Agreement: federation.Agreement{ID: "bb", Parties: []alert.MemberID{"XA", "XB"},
+			Categories: []alert.Category{"smuggling", "trafficking"}, Purposes: []alert.Purpose{"prevention", "risk-analysis"},
+			MaxClassification: alert.Confidential, PersonalData: alert.SpecialCategory, RetentionDays: 10}},
+	}
+	return w
+}
+
+// fixedQuery is of a portion that fixedWorld gives to XB and XC.
+func fixedQuery() Query {
+	return Query{Originator: "XA", Alert: alertID(1), Label: alert.Label{
+		Policy: scheme, Classification: alert.Confidential, TLP: alert.Amber,
+		ReleasableTo: []alert.Audience{"XB", "XC"},
+		Categories:   []alert.Category{"smuggling"}, Purposes: []alert.Purpose{"investigation", "prevention", "risk-analysis"},
+		PersonalData: alert.NoPersonalData,
+	}}
+}

@@ -1,0 +1,44 @@
+# METADATA
+# title: Agreement
+# description: |
+#   There must be one purpose of the portion for which each of its categories is
+#   covered by an agreement in force from the originator to the recipient, at the
+#   portion's level and for its kind of personal data. Categories may rest on
+#   different agreements, but not on ones that share no purpose: the recipient
+#   could use the portion for nothing.
+# custom:
+#   code: agreement
+#   message: No agreement in force with the recipient covers the portion.
+#   order: 7
+package entente.release.agreement
+
+default permits := set()
+
+permits := input.recipients if membership_suffices
+
+permits := reached(input.label.personal_data) if not membership_suffices
+
+# METADATA
+# title: Membership suffices
+# description: |
+#   The one exception: what is unclassified, holds no personal data and is meant
+#   for the community at large (TLP:CLEAR or TLP:GREEN) needs no agreement.
+membership_suffices if {
+	input.label.classification == "unclassified"
+	input.label.personal_data == "none"
+	input.label.tlp in {"clear", "green"}
+}
+
+# METADATA
+# description: The members to whom agreements reach in every category for one purpose, for a kind of personal data.
+reached(kind) := union({intersection({covered(category, purpose, kind) | some category in input.label.categories}) |
+	some purpose in input.label.purposes
+})
+
+# METADATA
+# description: The members covered in one category for one purpose. What no agreement names covers nobody.
+covered(category, purpose, kind) := object.get(
+	input.given,
+	[category, purpose, input.label.classification, kind],
+	set(),
+)

@@ -1,0 +1,192 @@
+package policies
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/federation"
+)
+
+var seedFlag = flag.Uint64("seed", 0, "seed of the random worlds; 0 takes one from the clock")
+
+// newRand returns a source of chance whose seed a failing test prints.
+func newRand(t testing.TB) *rand.Rand {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("repeat with -seed %d", seed)
+	return rand.New(rand.NewPCG(seed, seed))
+}
+
+func mustLoad(t testing.TB) *Engine {
+	t.Helper()
+	e, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func mustWorld(t testing.TB, e *Engine, w *federation.World) *World {
+	t.Helper()
+	ix, err := e.World(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ix
+}
+
+// gen makes small, crowded worlds in which every rule bites often.
+type gen struct {
+	*rand.Rand
+	members []alert.MemberID
+	sources []alert.ID
+}
+
+var (
+	someCategories  = []alert.Category{"border-security", "smuggling", "trafficking"}
+	somePurposes    = []alert.Purpose{"border-check", "investigation", "prevention"}
+	someTaskForces  = []alert.TaskForceID{"tf-one", "tf-two", "tf-unknown"}
+	someCommunities = []alert.CommunityID{"east", "west"}
+)
+
+const stranger = alert.MemberID("ZZ") // never a member
+
+func chance(r *rand.Rand, percent int) bool { return r.IntN(100) < percent }
+
+// some returns each entry of a list with a chance, in the list's order.
+func some[T any](r *rand.Rand, list []T, percent int) []T {
+	var out []T
+	for _, v := range list {
+		if chance(r, percent) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// someOf is some, but never empty.
+func someOf[T any](r *rand.Rand, list []T, percent int) []T {
+	if out := some(r, list, percent); len(out) > 0 {
+		return out
+	}
+	return []T{list[r.IntN(len(list))]}
+}
+
+func pick[T any](r *rand.Rand, list ...T) T { return list[r.IntN(len(list))] }
+
+func alertID(n int) alert.ID { return alert.ID(fmt.Sprintf("01890000-0000-7000-8000-%012x", n)) }
+
+// newWorld makes a world of 4 to 12 members.
+func newWorld(r *rand.Rand) (*gen, *federation.World) {
+	g := &gen{Rand: r}
+	w := &federation.World{
+		Revision:    "random",
+		Members:     make(map[alert.MemberID]federation.Member),
+		Communities: make(map[alert.CommunityID][]alert.MemberID),
+		TaskForces:  make(map[alert.TaskForceID][]alert.MemberID),
+		Consents:    make(map[alert.ID]federation.Consent),
+		Schemes:     []string{scheme},
+		Rules:       federation.Rules{MaxRetentionDays: 100},
+	}
+	for i := range 4 + r.IntN(9) {
+		id := alert.MemberID(fmt.Sprintf("X%c", 'A'+i))
+		ceiling := pick(r, 0, 1, 2, 3, 4, 5, 5, 5, 5)
+		w.Members[id] = federation.Member{ID: id, Ceiling: alert.Classification(ceiling), Suspended: chance(r, 10)}
+		g.members = append(g.members, id)
+	}
+	crowd := append(slices.Clone(g.members), stranger)
+	w.Communities[alert.Federation] = slices.Clone(g.members)
+	for _, c := range someCommunities {
+		w.Communities[c] = some(r, crowd, 50)
+	}
+	for _, tf := range someTaskForces[:2] {
+		w.TaskForces[tf] = some(r, crowd, 70)
+	}
+	for i := range r.IntN(9) {
+		w.Agreements = append(w.Agreements, g.agreement(i, crowd))
+	}
+	for i := range 5 {
+		id := alertID(i)
+		g.sources = append(g.sources, id)
+		if i == 0 || chance(r, 20) {
+			continue // no consent on record
+		}
+		w.Consents[id] = federation.Consent{Originator: pick(r, crowd...), Alert: id, Recipients: g.audience(70)}
+	}
+	return g, w
+}
+
+func (g *gen) agreement(i int, crowd []alert.MemberID) federation.InForce {
+	a := federation.InForce{Digest: fmt.Sprintf("digest-%02d", i)}
+	a.ID = federation.AgreementID(fmt.Sprintf("agreement-%02d", i))
+	for a.Parties = some(g.Rand, crowd, 70); len(a.Parties) < 2; {
+		a.Parties = some(g.Rand, crowd, 70)
+	}
+	if chance(g.Rand, 30) {
+		a.From = some(g.Rand, a.Parties, 60)
+	}
+	if chance(g.Rand, 30) {
+		a.To = some(g.Rand, a.Parties, 60)
+	}
+	a.Categories = someOf(g.Rand, someCategories, 60)
+	a.Purposes = someOf(g.Rand, somePurposes, 45)
+	a.MaxClassification = alert.Classification(1 + g.IntN(5))
+	a.PersonalData = alert.PersonalData(1 + g.IntN(3))
+	a.RetentionDays = 1 + g.IntN(200)
+	a.Onward = chance(g.Rand, 50)
+	return a
+}
+
+// audience makes a list of members, communities and strangers.
+func (g *gen) audience(percent int) []alert.Audience {
+	var out []alert.Audience
+	for _, m := range some(g.Rand, append(slices.Clone(g.members), stranger), percent) {
+		out = append(out, alert.Audience(m))
+	}
+	for _, c := range some(g.Rand, append(slices.Clone(someCommunities), alert.Federation, "nowhere"), 15) {
+		out = append(out, alert.Audience(c))
+	}
+	return out
+}
+
+const scheme = "urn:entente:policy:regional:1"
+
+func (g *gen) label(t testing.TB) alert.Label {
+	l := alert.Label{
+		Policy:            scheme,
+		Classification:    alert.Classification(pick(g.Rand, 1, 1, 1, 2, 3, 4, 5)),
+		TLP:               alert.TLP(g.IntN(6)),
+		ReleasableTo:      g.audience(pick(g.Rand, 0, 60, 100)),
+		DiscoverableTo:    g.audience(pick(g.Rand, 0, 30, 60)),
+		Categories:        someOf(g.Rand, someCategories, 25),
+		Purposes:          someOf(g.Rand, somePurposes, 60),
+		PersonalData:      alert.PersonalData(pick(g.Rand, 1, 1, 2, 3)),
+		OriginatorControl: chance(g.Rand, 25),
+	}
+	if chance(g.Rand, 40) {
+		l.Compartments = some(g.Rand, someTaskForces, 40)
+	}
+	if chance(g.Rand, 30) {
+		l.DerivedFrom = some(g.Rand, g.sources, 40)
+	}
+	if err := l.Normalize(); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// query asks about a random label; now and then for a stranger.
+func (g *gen) query(t testing.TB) Query {
+	q := Query{Originator: pick(g.Rand, g.members...), Label: g.label(t), Alert: pick(g.Rand, g.sources...)}
+	if chance(g.Rand, 2) {
+		q.Originator = stranger
+	}
+	return q
+}
