@@ -4,13 +4,9 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"maps"
-	"slices"
-	"strconv"
-	"strings"
+	"errors"
 
 	"github.com/entente-hub/entente/api/alert"
-	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/crypto/keys"
 	"github.com/entente-hub/entente/crypto/sdjwt"
@@ -28,19 +24,17 @@ type VerifiedAlert struct {
 // IssueAlert signs an alert: each portion is a concealed element whose label
 // and content are concealed in turn; decoys fill up to a multiple of
 // alert.DigestPad and the order tells nothing. The payload's SDAlg and
-// Portions are set here.
+// Portions are set here. An alert of a form that VerifyAlert would refuse is not
+// issued; whose the signer's key is only a Directory can tell. Errors are
+// *problem.Error, of kind TooLarge or Malformed, or the signer's.
 func IssueAlert(ctx context.Context, signer keys.Signer, a alert.Alert) (string, error) {
-	var portions []any
-	for _, p := range a.Portions {
-		head := map[string]any{
-			"id":              string(p.ID),
-			alert.LabelName:   sdjwt.Conceal{Value: json.RawMessage(p.Label.Canonical())},
-			alert.ContentName: sdjwt.Conceal{Value: p.Content},
-		}
-		if p.Notice != "" {
-			head["notice"] = p.Notice
-		}
-		portions = append(portions, sdjwt.Conceal{Value: head})
+	return issueAlert(ctx, signer, a, sdjwt.Options{})
+}
+
+func issueAlert(ctx context.Context, signer keys.Signer, a alert.Alert, opts sdjwt.Options) (string, error) {
+	portions, err := conceal(a.Portions)
+	if err != nil {
+		return "", err
 	}
 	claims := map[string]any{
 		"iss": string(a.Issuer), "sub": string(a.Subject), "ver": a.Version,
@@ -50,7 +44,70 @@ func IssueAlert(ctx context.Context, signer keys.Signer, a alert.Alert) (string,
 	if a.Previous != "" {
 		claims["prev"] = a.Previous
 	}
-	return sdjwt.Issue(ctx, signer, alert.Type, claims, sdjwt.Options{})
+	payload, disclosures, err := sdjwt.Prepare(claims, opts)
+	if err != nil {
+		return "", malformed(err)
+	}
+	if _, err := alert.ParsePayload(payload); err != nil {
+		return "", malformed(err)
+	}
+	jws, err := keys.Sign(ctx, signer, alert.Type, payload)
+	if err != nil {
+		return "", err
+	}
+	token := sdjwt.Assemble(jws, disclosures)
+	if len(token) > alert.MaxBytes {
+		return "", tooLarge()
+	}
+	if _, err := ReadPortions(token); err != nil {
+		return "", err
+	}
+	return token, nil
+}
+
+// conceal marks what is concealed of each portion.
+func conceal(portions []alert.Portion) ([]any, error) {
+	var out []any
+	for _, p := range portions {
+		if p.Label == nil || p.Content == nil {
+			return nil, problem.New(problem.Malformed, "portion %s lacks its label or content", p.ID)
+		}
+		label := *p.Label
+		if err := label.Normalize(); err != nil {
+			return nil, problem.New(problem.Malformed, "portion %s: %w", p.ID, err)
+		}
+		// Not as a struct: encoding/json would change the objects' white space.
+		objects := make([]any, len(p.Content.Objects))
+		for i, o := range p.Content.Objects {
+			objects[i] = o
+		}
+		content := map[string]any{"objects": objects}
+		if p.Content.Grading != nil {
+			content["grading"] = *p.Content.Grading
+		}
+		head := map[string]any{
+			"id":              string(p.ID),
+			alert.LabelName:   sdjwt.Conceal{Value: json.RawMessage(label.Canonical())},
+			alert.ContentName: sdjwt.Conceal{Value: content},
+		}
+		if p.Notice != "" {
+			head["notice"] = p.Notice
+		}
+		out = append(out, sdjwt.Conceal{Value: head})
+	}
+	return out, nil
+}
+
+func malformed(err error) error {
+	if errors.Is(err, sdjwt.ErrTooLarge) {
+		return problem.New(problem.TooLarge, "%w", err)
+	}
+	return problem.New(problem.Malformed, "%w", err)
+}
+
+// tooLarge wraps sdjwt's error, whose limit is the same.
+func tooLarge() error {
+	return problem.New(problem.TooLarge, "%w: an alert has at most %d bytes", sdjwt.ErrTooLarge, alert.MaxBytes)
 }
 
 // VerifyAlert checks an alert's signature, form and key up to its originator's
@@ -59,11 +116,11 @@ func IssueAlert(ctx context.Context, signer keys.Signer, a alert.Alert) (string,
 // BadSignature.
 func (d *Directory) VerifyAlert(token string) (*VerifiedAlert, error) {
 	if len(token) > alert.MaxBytes {
-		return nil, problem.New(problem.TooLarge, "an alert has at most %d bytes", alert.MaxBytes)
+		return nil, tooLarge()
 	}
 	parsed, err := sdjwt.Parse(token)
 	if err != nil {
-		return nil, problem.New(problem.Malformed, "%w", err)
+		return nil, malformed(err)
 	}
 	payload, err := alert.ParsePayload(parsed.Payload)
 	if err != nil {
@@ -84,107 +141,4 @@ func (d *Directory) VerifyAlert(token string) (*VerifiedAlert, error) {
 		SignedDigest: base64.RawURLEncoding.EncodeToString(digest[:]),
 		Hidden:       len(payload.Portions) - len(portions),
 	}, nil
-}
-
-// portionsOf reads the disclosed portions, in the payload's order. A portion comes
-// whole, or with neither label nor content.
-func portionsOf(disclosures []sdjwt.Disclosure) ([]alert.Portion, error) {
-	byPlace := make(map[int]alert.Portion)
-	seen := make(map[alert.PortionID]bool)
-	nested := 0
-	for i, d := range disclosures {
-		if d.Parent >= 0 {
-			continue
-		}
-		place, err := strconv.Atoi(strings.TrimPrefix(d.Pointer, "/portions/"))
-		if err != nil || !d.Element {
-			return nil, problem.New(problem.Malformed, "a disclosure that is no portion")
-		}
-		p, err := alert.ParsePortion(d.Value)
-		if err != nil {
-			return nil, err
-		}
-		if seen[p.ID] {
-			return nil, problem.New(problem.Malformed, "portion %s given twice", p.ID)
-		}
-		seen[p.ID] = true
-		for _, c := range disclosures {
-			if c.Parent != i {
-				continue
-			}
-			if err := readNested(&p, c); err != nil {
-				return nil, err
-			}
-			nested++
-		}
-		if (p.Label == nil) != (p.Content == nil) {
-			return nil, problem.New(problem.Malformed, "portion %s has one of label and content", p.ID)
-		}
-		byPlace[place] = p
-	}
-	if len(byPlace)+nested != len(disclosures) {
-		return nil, problem.New(problem.Malformed, "disclosures that belong to no portion's label or content")
-	}
-	var out []alert.Portion
-	for _, place := range slices.Sorted(maps.Keys(byPlace)) {
-		out = append(out, byPlace[place])
-	}
-	return out, nil
-}
-
-func readNested(p *alert.Portion, c sdjwt.Disclosure) error {
-	switch {
-	case c.Name == alert.LabelName && !c.Element && p.Label == nil:
-		l, err := alert.ParseLabel(c.Value)
-		if err != nil {
-			return err
-		}
-		p.Label = &l
-	case c.Name == alert.ContentName && !c.Element && p.Content == nil:
-		content, err := alert.ParseContent(c.Value)
-		if err != nil {
-			return err
-		}
-		p.Content = content
-	default:
-		return problem.New(problem.Malformed, "portion %s conceals %.40q", p.ID, c.Name)
-	}
-	return nil
-}
-
-// ReduceAlert leaves of an alert only what the releases permit: all of a
-// portion released as content, its existence alone where only that is
-// released, nothing of any other. The signature stays.
-func ReduceAlert(token string, releases map[alert.PortionID]feed.Kind) (string, error) {
-	parsed, err := sdjwt.Parse(token)
-	if err != nil {
-		return "", err
-	}
-	kind := make(map[string]feed.Kind, len(parsed.Disclosures)) // by digest, of portion disclosures
-	for _, d := range parsed.Disclosures {
-		if d.Parent >= 0 {
-			continue
-		}
-		p, err := alert.ParsePortion(d.Value)
-		if err != nil {
-			return "", err
-		}
-		kind[d.Digest] = releases[p.ID]
-	}
-	return sdjwt.Reduce(token, func(d sdjwt.Disclosure) bool {
-		if d.Parent < 0 {
-			return kind[d.Digest] == feed.Content || kind[d.Digest] == feed.Existence
-		}
-		return kind[parsed.Disclosures[d.Parent].Digest] == feed.Content
-	})
-}
-
-// ReadPortions reads the portions of an alert that was verified before it was
-// stored, without checking its signature again.
-func ReadPortions(token string) ([]alert.Portion, error) {
-	parsed, err := sdjwt.Parse(token)
-	if err != nil {
-		return nil, err
-	}
-	return portionsOf(parsed.Disclosures)
 }

@@ -5,6 +5,8 @@
 package trust
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"maps"
@@ -39,19 +41,15 @@ type key struct {
 type Directory struct {
 	authority keys.PublicKey
 	heads     map[key]Statement // the last revision of each chain
-	digests   map[string]bool   // of every statement ever taken in
+	taken     map[string]sum    // every statement ever taken in: its digest → that of its bytes as signed
+	void      map[string]bool   // digests of heads that a later registry has ended
+	clock     int64             // the latest iat taken in: it is no earlier than that
 	registry  *federation.Registry
-	roots     map[string]keys.PublicKey // by key id, owner is the member
-	officers  map[string]keys.PublicKey
-	hub       map[string]keys.PublicKey
-	nodes     map[string]nodeKey
-	ceilings  map[alert.MemberID]federation.Member
+	anchors                      // of the registry
+	nodes     map[string]nodeKey // by key id
 }
 
-type nodeKey struct {
-	federation.NodeKey
-	key keys.PublicKey
-}
+type sum = [sha256.Size]byte
 
 // New returns a directory that trusts the authority's key and holds nothing
 // yet: the first statement must be the registry.
@@ -59,14 +57,15 @@ func New(authority keys.PublicKey) *Directory { return &Directory{authority: aut
 
 // With returns the directory with further statements, in their order. Each is
 // verified against what stands before it, so that what was validly signed before
-// a key was rotated stays. The first that fails ends it: the error is a
-// *problem.Error, of kind Malformed, BadSignature, Conflict or Fork, and the
-// directory stays as it was. Statements that it holds already change nothing.
+// a key was rotated stays. The first that fails ends it: the error is that of
+// Verify, and the directory stays as it was. Statements that it holds already
+// change nothing.
 func (d *Directory) With(now time.Time, raw ...[]byte) (*Directory, error) {
 	n := *d
-	n.heads, n.digests, n.nodes = maps.Clone(d.heads), maps.Clone(d.digests), maps.Clone(d.nodes)
+	n.heads, n.taken, n.void, n.nodes = maps.Clone(d.heads), maps.Clone(d.taken), maps.Clone(d.void), maps.Clone(d.nodes)
 	if n.heads == nil {
-		n.heads, n.digests, n.nodes = make(map[key]Statement), make(map[string]bool), make(map[string]nodeKey)
+		n.heads, n.taken = make(map[key]Statement), make(map[string]sum)
+		n.void, n.nodes = make(map[string]bool), make(map[string]nodeKey)
 	}
 	for _, r := range raw {
 		s, err := n.Verify(now, r)
@@ -80,8 +79,11 @@ func (d *Directory) With(now time.Time, raw ...[]byte) (*Directory, error) {
 	return &n, nil
 }
 
-// Verify checks one statement against the directory without taking it in.
-// One that the directory has taken in before, as Holds tells, passes.
+// Verify checks one statement against the directory without taking it in. The
+// very bytes that the directory has taken in before pass; the same payload under
+// other signatures is judged anew, as is any statement. Errors are
+// *problem.Error, of kind TooLarge, Malformed, BadSignature, NotYetValid,
+// Conflict, Fork or Unavailable (a registry must come first).
 func (d *Directory) Verify(now time.Time, raw []byte) (Statement, error) {
 	payload, err := peek(raw)
 	if err != nil {
@@ -91,8 +93,8 @@ func (d *Directory) Verify(now time.Time, raw []byte) (Statement, error) {
 	if err != nil {
 		return Statement{}, problem.New(problem.Malformed, "statement: %w", err)
 	}
-	s := Statement{Statement: st, Body: body, Digest: federation.Digest(payload), Raw: raw}
-	if d.Holds(s.Digest) {
+	s := Statement{Statement: st, Body: body, Digest: federation.Digest(payload), Raw: bytes.Clone(raw)}
+	if bytesTaken, ok := d.taken[s.Digest]; ok && bytesTaken == sha256.Sum256(raw) {
 		return s, nil
 	}
 	if err := d.follows(s); err != nil {
@@ -112,7 +114,7 @@ func (d *Directory) Verify(now time.Time, raw []byte) (Statement, error) {
 
 // Holds reports whether a statement with the payload digest was ever taken in,
 // in force or superseded.
-func (d *Directory) Holds(digest string) bool { return d.digests[digest] }
+func (d *Directory) Holds(digest string) bool { _, ok := d.taken[digest]; return ok }
 
 // peek returns a general JWS's payload before its signatures are checked; only
 // to learn whose they must be.
@@ -143,6 +145,8 @@ func (d *Directory) follows(s Statement) error {
 		return nil
 	case !ok:
 		return problem.New(problem.Fork, "%s %q: revision %d, but none came before", s.Type, s.Subject, s.Revision)
+	case s.Digest == head.Digest: // under other signatures, which are checked
+		return nil
 	case s.Revision <= head.Revision:
 		return problem.New(problem.Conflict, "%s %q: revision %d, where revision %d is in force", s.Type, s.Subject, s.Revision, head.Revision)
 	case s.Revision > head.Revision+1 || s.Previous != head.Digest:
@@ -156,55 +160,23 @@ func (d *Directory) take(s Statement) error {
 	if d.Holds(s.Digest) {
 		return nil
 	}
+	d.heads[key{s.Type, s.Subject}] = s
 	switch body := s.Body.(type) {
 	case *federation.Registry:
-		if err := d.takeRegistry(body); err != nil {
+		a, err := d.readAnchors(body)
+		if err != nil {
 			return err
 		}
+		d.registry, d.anchors = body, a
+		d.endOrphans()
 	case *federation.NodeKey:
-		pub, err := keys.ParsePublicKey(body.Key)
+		pub, err := d.readNodeKey(body)
 		if err != nil {
-			return problem.New(problem.Malformed, "node key: %w", err)
-		}
-		if pub.KeyID() != body.KeyID || pub.Owner() != string(body.Member) {
-			return problem.New(problem.Malformed, "node key: kid %.80q is not the key's of %s", body.KeyID, body.Member)
+			return err
 		}
 		d.nodes[body.KeyID] = nodeKey{*body, pub}
 	}
-	d.heads[key{s.Type, s.Subject}] = s
-	d.digests[s.Digest] = true
-	return nil
-}
-
-func (d *Directory) takeRegistry(r *federation.Registry) error {
-	roots, ceilings := make(map[string]keys.PublicKey), make(map[alert.MemberID]federation.Member)
-	for _, m := range r.Members {
-		ceilings[m.ID] = m
-		if err := parseKeys(roots, m.RootKeys, string(m.ID)); err != nil {
-			return err
-		}
-	}
-	hub, officers := make(map[string]keys.PublicKey), make(map[string]keys.PublicKey)
-	if err := parseKeys(hub, r.Hub.Keys, string(r.Hub.ID)); err != nil {
-		return err
-	}
-	if err := parseKeys(officers, r.PolicyOfficers.Keys, ""); err != nil {
-		return err
-	}
-	d.registry, d.roots, d.ceilings, d.hub, d.officers = r, roots, ceilings, hub, officers
-	return nil
-}
-
-func parseKeys(into map[string]keys.PublicKey, list []federation.Key, owner string) error {
-	for _, raw := range list {
-		pub, err := keys.ParsePublicKey(raw)
-		if err != nil {
-			return problem.New(problem.Malformed, "registry: %w", err)
-		}
-		if _, dup := into[pub.KeyID()]; dup || owner != "" && pub.Owner() != owner {
-			return problem.New(problem.Malformed, "registry: key %s stands twice or under another name", pub.KeyID())
-		}
-		into[pub.KeyID()] = pub
-	}
+	d.taken[s.Digest] = sha256.Sum256(s.Raw)
+	d.clock = max(d.clock, s.IssuedAt)
 	return nil
 }

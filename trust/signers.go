@@ -16,8 +16,15 @@ func (d *Directory) refers(body federation.Body) error {
 		return problem.New(problem.Unavailable, "no registry yet")
 	}
 	switch b := body.(type) {
+	case *federation.Registry:
+		_, err := d.readAnchors(b)
+		return err
 	case *federation.NodeKey:
-		return d.known(b.Member)
+		if err := d.known(b.Member); err != nil {
+			return err
+		}
+		_, err := d.readNodeKey(b)
+		return err
 	case *federation.Roster:
 		if _, ok := d.lead(b.TaskForce); !ok {
 			return problem.New(problem.Malformed, "unknown task force %q", b.TaskForce)
@@ -117,7 +124,11 @@ func (d *Directory) signers(s Statement) (permitted, []string, int) {
 	case *federation.Agreement:
 		parties := slices.Clone(b.Parties)
 		if old, ok := d.agreement(b.ID); ok { // who leaves an agreement signs that too
-			parties = append(parties, old.Parties...)
+			for _, m := range old.Parties {
+				if d.known(m) == nil { // who has left the federation can not
+					parties = append(parties, m)
+				}
+			}
 		}
 		return d.rootOf(parties...), names(parties), 1
 	case *federation.Suspension:
@@ -141,19 +152,18 @@ func (d *Directory) rootOf(members ...alert.MemberID) permitted {
 	}
 }
 
-func (d *Directory) rootOrNode(m alert.MemberID, at int64) permitted {
+// rootOrNode permits a node key that is valid at the statement's iat, and still
+// was when it came: iat is the signer's own word, with which whoever has stolen a
+// key would step behind its revocation. A latecomer signs with the root.
+func (d *Directory) rootOrNode(m alert.MemberID, iat int64) permitted {
 	root := d.rootOf(m)
 	return func(kid string) (keys.PublicKey, bool) {
 		if k, ok := root(kid); ok {
 			return k, true
 		}
-		n, ok := d.nodes[kid]
-		return n.key, ok && n.Member == m && n.validAt(at)
+		n, ok := d.node(m, kid)
+		return n.key, ok && n.validAt(iat) && n.validAt(max(iat, d.clock))
 	}
-}
-
-func (n nodeKey) validAt(at int64) bool {
-	return n.NotBefore <= at && at < n.NotAfter && (n.Revoked == 0 || at < n.Revoked)
 }
 
 func names(members []alert.MemberID) []string {

@@ -63,8 +63,8 @@ func (d *Directory) HubKey(kid string) (keys.PublicKey, error) {
 // moment, in seconds since 1970-01-01 UTC.
 func (d *Directory) NodeKey(m alert.MemberID, at int64) keys.Lookup {
 	return func(kid string) (keys.PublicKey, error) {
-		n, ok := d.nodes[kid]
-		if !ok || n.Member != m {
+		n, ok := d.node(m, kid)
+		if !ok {
 			return keys.PublicKey{}, fmt.Errorf("%w: %.100q is no node key of %s", keys.ErrKeyUnknown, kid, m)
 		}
 		if !n.validAt(at) {
@@ -110,8 +110,8 @@ func (d *Directory) World(at time.Time) *federation.World {
 func (d *Directory) enter(w *federation.World, s Statement) {
 	switch b := s.Body.(type) {
 	case *federation.Roster:
-		if _, ok := w.TaskForces[b.TaskForce]; !ok {
-			return // the registry has dissolved it
+		if d.void[s.Digest] {
+			return // the registry has dissolved it since
 		}
 		for _, m := range b.Members {
 			if _, ok := d.ceilings[m]; ok {
@@ -127,12 +127,15 @@ func (d *Directory) enter(w *federation.World, s Statement) {
 		}
 		w.Consents[b.Alert] = *b
 	case *federation.Agreement:
+		if d.suspended(b) { // until a statement ends that, whatever its dates
+			return
+		}
 		for _, edge := range []int64{b.ValidFrom, b.ValidUntil} {
 			if t := time.Unix(edge, 0); t.After(w.At) && (w.Lapses.IsZero() || t.Before(w.Lapses)) {
 				w.Lapses = t
 			}
 		}
-		if b.InForce(w.At) && !d.suspended(b) {
+		if b.InForce(w.At) {
 			w.Agreements = append(w.Agreements, federation.InForce{Agreement: *b, Digest: s.Digest})
 		}
 	}
@@ -146,12 +149,16 @@ func (d *Directory) suspended(a *federation.Agreement) bool {
 	})
 }
 
-// revision names all that the world rests on: the heads of all chains and the
-// agreements that are in force at the moment.
+// revision names all that the world rests on: the heads of all chains, which of
+// them registries have ended, and the agreements that are in force at the moment.
 func (d *Directory) revision(w *federation.World) string {
 	var lines []string
 	for k, s := range d.heads {
-		lines = append(lines, fmt.Sprintf("%s %q %d %s\n", k.Type, k.Subject, s.Revision, s.Digest))
+		ended := ""
+		if d.void[s.Digest] {
+			ended = " ended"
+		}
+		lines = append(lines, fmt.Sprintf("%s %q %d %s%s\n", k.Type, k.Subject, s.Revision, s.Digest, ended))
 	}
 	slices.Sort(lines)
 	h := sha256.New()

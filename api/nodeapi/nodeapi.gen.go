@@ -163,7 +163,7 @@ type ReceivedAlert struct {
 	Alert    string        `json:"alert"`
 	Portions []HeldPortion `json:"portions"`
 
-	// SignedBy Key id
+	// SignedBy Key id, verified up to the originator's root
 	SignedBy string   `json:"signed_by"`
 	Summary  Received `json:"summary"`
 

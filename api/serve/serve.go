@@ -40,15 +40,38 @@ const (
 // should be of kind Unauthenticated or Forbidden.
 type Authenticate func(c *fiber.Ctx) error
 
+// Option changes what New returns.
+type Option func(*edge)
+
+// OnRefusal names who is told of a request that was refused here, as malformed or
+// too large, before any handler saw it. record returns what the caller is
+// answered: the refusal, or the fault that kept it from being recorded. It must
+// judge for itself who is calling: a body may be too large to get as far as
+// Authenticate.
+func OnRefusal(record func(c *fiber.Ctx, refusal error) error) Option {
+	return func(e *edge) { e.record = record }
+}
+
+// edge is what stands between the wire and the handlers.
+type edge struct {
+	log    *slog.Logger
+	router routers.Router
+	record func(c *fiber.Ctx, refusal error) error
+}
+
 // New returns an application that serves what spec describes and nothing else.
 // Request bodies are at most maxBody bytes. Handlers are registered by the
 // caller, behind authentication and validation.
-func New(spec *openapi3.T, maxBody int, log *slog.Logger, auth Authenticate) (*fiber.App, error) {
+func New(spec *openapi3.T, maxBody int, log *slog.Logger, auth Authenticate, options ...Option) (*fiber.App, error) {
 	doc := *spec
 	doc.Servers = nil // the address is the listener's affair
 	router, err := gorillamux.NewRouter(&doc)
 	if err != nil {
 		return nil, fmt.Errorf("serve: %w", err)
+	}
+	e := &edge{log: log, router: router, record: func(_ *fiber.Ctx, refusal error) error { return refusal }}
+	for _, o := range options {
+		o(e)
 	}
 	app := fiber.New(fiber.Config{
 		BodyLimit:             maxBody,
@@ -59,7 +82,7 @@ func New(spec *openapi3.T, maxBody int, log *slog.Logger, auth Authenticate) (*f
 		DisableStartupMessage: true,
 		ServerHeader:          "",
 		JSONDecoder:           strictjson.Unmarshal,
-		ErrorHandler:          func(c *fiber.Ctx, err error) error { return fail(c, log, err) },
+		ErrorHandler:          e.fail,
 	})
 	app.Use(recover.New())
 	app.Use(headers)
@@ -69,7 +92,14 @@ func New(spec *openapi3.T, maxBody int, log *slog.Logger, auth Authenticate) (*f
 		}
 		return c.Next()
 	})
-	app.Use(func(c *fiber.Ctx) error { return validate(c, router) })
+	app.Use(func(c *fiber.Ctx) error {
+		if err := e.validate(c); problem.KindOf(err) == problem.NotFound {
+			return err
+		} else if err != nil {
+			return e.record(c, err)
+		}
+		return c.Next()
+	})
 	return app, nil
 }
 
@@ -81,22 +111,50 @@ func headers(c *fiber.Ctx) error {
 
 // validate holds a request against the specification. The message names the
 // place and the rule; values are left out of it.
-func validate(c *fiber.Ctx, router routers.Router) error {
-	if len(c.Body()) > 0 {
-		if err := strictjson.Check(c.Body()); err != nil {
+func (e *edge) validate(c *fiber.Ctx) error {
+	if len(c.Request().Header.ContentEncoding()) > 0 {
+		// Fiber would unpack the body, however large it becomes.
+		return problem.New(problem.Malformed, "bodies are taken as they are, without a content encoding")
+	}
+	if body := c.Request().Body(); len(body) > 0 {
+		if c.Method() == http.MethodGet {
+			return problem.New(problem.Malformed, "this operation takes no body")
+		}
+		if err := strictjson.Check(body); err != nil {
 			return problem.New(problem.Malformed, "%w", err)
 		}
 	}
-	err := fibermiddleware.ValidateRequestFromContext(c, router, &fibermiddleware.Options{
-		Options: openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}, // done by Authenticate
+	err := fibermiddleware.ValidateRequestFromContext(c, e.router, &fibermiddleware.Options{
+		Options: openapi3filter.Options{MultiError: true,
+			AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}, // done by Authenticate
+		MultiErrorHandler: refusalOf,
 	})
+	var p *problem.Error
 	switch {
-	case err == nil:
-		return c.Next()
+	case err == nil, errors.As(err, &p):
+		return err
 	case err.Error() == reason(routers.ErrPathNotFound), err.Error() == reason(routers.ErrMethodNotAllowed):
 		return problem.New(problem.NotFound, "no such operation")
 	}
-	return problem.New(problem.Malformed, "%s", strings.TrimPrefix(err.Error(), "error in openapi3filter.RequestError: "))
+	return problem.New(problem.Malformed, "%s", firstLine(err))
+}
+
+// refusalOf makes a problem of the first thing that is wrong with a request. Text
+// in a body that is longer than its limit is too large rather than malformed.
+func refusalOf(all openapi3.MultiError) error {
+	kind := problem.Malformed
+	var re *openapi3filter.RequestError
+	var se *openapi3.SchemaError
+	if errors.As(all, &re) && re.RequestBody != nil && errors.As(re.Err, &se) && se.SchemaField == "maxLength" {
+		kind = problem.TooLarge
+	}
+	return problem.New(kind, "%s", firstLine(all[0]))
+}
+
+// firstLine of a message names the place and the rule; the value comes after it.
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }
 
 // reason is how the middleware words a routing error.
@@ -110,10 +168,12 @@ func reason(err error) string {
 
 // fail is the one place where an error becomes a response, and where it is
 // logged: once, with the id that the caller sees.
-func fail(c *fiber.Ctx, log *slog.Logger, err error) error {
+func (e *edge) fail(c *fiber.Ctx, err error) error {
 	var fe *fiber.Error
 	if errors.As(err, &fe) {
-		err = fromFiber(fe)
+		if err = fromFiber(fe); fe.Code == http.StatusBadRequest || fe.Code == http.StatusRequestEntityTooLarge {
+			err = e.record(c, err)
+		}
 	}
 	id := newID()
 	status, body := problem.Render(err, id)
@@ -121,7 +181,7 @@ func fail(c *fiber.Ctx, log *slog.Logger, err error) error {
 	if status >= http.StatusInternalServerError {
 		level = slog.LevelError
 	}
-	log.Log(c.UserContext(), level, "refused", "method", c.Method(), "path", c.Route().Path,
+	e.log.Log(c.UserContext(), level, "refused", "method", c.Method(), "path", c.Path(),
 		"status", status, "problem", string(problem.KindOf(err)), "error_id", id, "error", err.Error())
 	c.Status(status)
 	c.Set(fiber.HeaderContentType, problem.MediaType)
@@ -156,7 +216,17 @@ func Run(ctx context.Context, app *fiber.App, ln net.Listener) error {
 		return err
 	case <-ctx.Done():
 	}
-	if err := app.ShutdownWithTimeout(shutdownTimeout); err != nil {
+	// Who has not ended by then is cut off, which is no fault: a caller can hold a
+	// connection open for as long as it likes.
+	err := app.ShutdownWithTimeout(shutdownTimeout)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = nil
+	}
+	// A listener that was only about to serve would not have noticed.
+	if cerr := ln.Close(); cerr != nil && !errors.Is(cerr, net.ErrClosed) {
+		err = errors.Join(err, cerr)
+	}
+	if err != nil {
 		return fmt.Errorf("serve: shutting down: %w", err)
 	}
 	return <-failed

@@ -1,0 +1,121 @@
+package trust
+
+import (
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/federation"
+	"github.com/entente-hub/entente/api/problem"
+	"github.com/entente-hub/entente/crypto/keys"
+)
+
+// anchors are what a registry says of members and keys, read.
+type anchors struct {
+	roots    map[string]keys.PublicKey // by key id, owner is the member
+	officers map[string]keys.PublicKey
+	hub      map[string]keys.PublicKey
+	roles    map[string]bool // thumbprints of all of these and the authority's
+	ceilings map[alert.MemberID]federation.Member
+}
+
+// readAnchors reads a registry's keys. No key has two owners or two roles:
+// whoever holds it would sign for two parties of an agreement, or count twice in
+// a quorum, though the key ids differ.
+func (d *Directory) readAnchors(r *federation.Registry) (anchors, error) {
+	a := anchors{
+		roots:    make(map[string]keys.PublicKey),
+		officers: make(map[string]keys.PublicKey),
+		hub:      make(map[string]keys.PublicKey),
+		roles:    map[string]bool{d.authority.Thumbprint(): true},
+		ceilings: make(map[alert.MemberID]federation.Member),
+	}
+	for _, m := range r.Members {
+		a.ceilings[m.ID] = m
+		if err := a.read(a.roots, m.RootKeys, string(m.ID)); err != nil {
+			return anchors{}, err
+		}
+	}
+	if err := a.read(a.hub, r.Hub.Keys, string(r.Hub.ID)); err != nil {
+		return anchors{}, err
+	}
+	if err := a.read(a.officers, r.PolicyOfficers.Keys, ""); err != nil {
+		return anchors{}, err
+	}
+	owners := make(map[string]bool)
+	for _, k := range a.officers {
+		owners[k.Owner()] = true
+	}
+	if r.PolicyOfficers.Quorum > len(owners) {
+		return anchors{}, problem.New(problem.Malformed, "registry: a quorum of %d where %d policy officers have keys", r.PolicyOfficers.Quorum, len(owners))
+	}
+	return a, nil
+}
+
+// read adds a list of keys; owner "" is anyone.
+func (a *anchors) read(into map[string]keys.PublicKey, list []federation.Key, owner string) error {
+	for _, raw := range list {
+		pub, err := keys.ParsePublicKey(raw)
+		if err != nil {
+			return problem.New(problem.Malformed, "registry: %w", err)
+		}
+		if owner != "" && pub.Owner() != owner {
+			return problem.New(problem.Malformed, "registry: key %s stands under another name", pub.KeyID())
+		}
+		if a.roles[pub.Thumbprint()] {
+			return problem.New(problem.Malformed, "registry: key %s stands twice", pub.KeyID())
+		}
+		a.roles[pub.Thumbprint()] = true
+		into[pub.KeyID()] = pub
+	}
+	return nil
+}
+
+// endOrphans ends what hung on members and task forces that the registry lists no
+// longer. Should it list the same name again, a new revision must be signed:
+// whoever has the name then has not spoken yet.
+func (d *Directory) endOrphans() {
+	for _, s := range d.heads {
+		switch b := s.Body.(type) {
+		case *federation.Roster:
+			if _, ok := d.lead(b.TaskForce); !ok {
+				d.void[s.Digest] = true
+			}
+		case *federation.NodeKey:
+			if d.known(b.Member) != nil {
+				d.void[s.Digest] = true
+				delete(d.nodes, b.KeyID)
+			}
+		}
+	}
+}
+
+// nodeKey is a certified key of a member's node.
+type nodeKey struct {
+	federation.NodeKey
+	key keys.PublicKey
+}
+
+// readNodeKey reads the key of a node key statement. A key that the registry
+// names can not be certified, only revoked.
+func (d *Directory) readNodeKey(b *federation.NodeKey) (keys.PublicKey, error) {
+	pub, err := keys.ParsePublicKey(b.Key)
+	if err != nil {
+		return keys.PublicKey{}, problem.New(problem.Malformed, "node key: %w", err)
+	}
+	if pub.KeyID() != b.KeyID || pub.Owner() != string(b.Member) {
+		return keys.PublicKey{}, problem.New(problem.Malformed, "node key: kid %.80q is not the key's of %s", b.KeyID, b.Member)
+	}
+	if d.roles[pub.Thumbprint()] && b.Revoked == 0 {
+		return keys.PublicKey{}, problem.New(problem.Malformed, "node key: %s has another role in the registry", b.KeyID)
+	}
+	return pub, nil
+}
+
+// node returns a node key of the member. One that a later registry gave another
+// role is a node key no longer.
+func (d *Directory) node(m alert.MemberID, kid string) (nodeKey, bool) {
+	n, ok := d.nodes[kid]
+	return n, ok && n.Member == m && !d.roles[n.key.Thumbprint()]
+}
+
+func (n nodeKey) validAt(at int64) bool {
+	return n.NotBefore <= at && at < n.NotAfter && (n.Revoked == 0 || at < n.Revoked)
+}
