@@ -1,0 +1,293 @@
+package hub
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"slices"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/audit"
+	"github.com/entente-hub/entente/api/feed"
+	"github.com/entente-hub/entente/api/problem"
+	"github.com/entente-hub/entente/crypto/keys"
+	"github.com/entente-hub/entente/hub/store"
+	"github.com/entente-hub/entente/policies"
+	"github.com/entente-hub/entente/trust"
+)
+
+// Publish takes in one version of an alert from the member that the connection
+// proved, and returns the signed receipt: from then on the alert, its
+// deliveries and their audit entries are on stable storage. The same bytes
+// again have the same receipt. Errors are *problem.Error.
+func (h *Hub) Publish(ctx context.Context, member alert.MemberID, token string) (string, error) {
+	s, err := h.current(ctx)
+	if err != nil {
+		return "", err
+	}
+	for {
+		receipt, about, err := h.publish(ctx, s, member, token)
+		if err == nil || !errors.Is(err, errStale) && !isJudgement(err) {
+			return receipt, err
+		}
+		// A refusal is for good, so it must not rest on less than what any hub
+		// on this store has been told: a node key that came in elsewhere, say.
+		newer, nerr := h.newer(ctx)
+		if nerr != nil {
+			return "", nerr
+		}
+		if newer == s {
+			return "", h.refuse(ctx, string(member), about, err)
+		}
+		s = newer
+	}
+}
+
+// errStale says that the store knows of statements that the state does not.
+var errStale = problem.New(problem.Unavailable, "the statements have changed meanwhile")
+
+// publish takes an alert in at one state. A refusal is returned unrecorded, with
+// the alert that it is about, nil as long as nobody's signature vouches for it.
+func (h *Hub) publish(ctx context.Context, s *state, member alert.MemberID, token string) (string, *audit.Alert, error) {
+	a, err := verify(s, member, token)
+	if err != nil {
+		return "", nil, err
+	}
+	row := alertRow(a, token)
+	if err := h.admit(ctx, s, a); err != nil {
+		receipt, err := h.again(ctx, row, err)
+		return receipt, named(row), err
+	}
+	write, audiences, err := h.accept(ctx, s, a, row)
+	if err != nil {
+		return "", nil, err
+	}
+	res, err := h.ledger.commit(ctx, write)
+	if err != nil {
+		return "", nil, err
+	}
+	switch res.Outcome {
+	case store.Done:
+		s.record(audiences)
+		h.Metrics.accepted()
+		row.AcceptedAt, row.LogIndex = write.Accept.AcceptedAt, res.Index
+	case store.Replay:
+		row = *res.Prior
+	case store.Stale:
+		return "", named(row), errStale
+	case store.Gap:
+		return "", named(row), problem.New(problem.Fork, "version %d does not follow the one before", row.Version)
+	default:
+		return "", named(row), conflict(row)
+	}
+	receipt, err := h.receipt(ctx, row)
+	return receipt, nil, err
+}
+
+// verify checks what can be checked without policy: whose it is, and that all
+// of it is there and hangs together.
+func verify(s *state, member alert.MemberID, token string) (*trust.VerifiedAlert, error) {
+	a, err := s.dir.VerifyAlert(token)
+	if err != nil {
+		return nil, err
+	}
+	if a.Issuer != member {
+		return nil, problem.New(problem.WrongMember, "%s can not publish in another member's name", member)
+	}
+	if len(a.Portions) == 0 {
+		return nil, problem.New(problem.Malformed, "the alert discloses no portion to the hub")
+	}
+	for _, p := range a.Portions {
+		if p.Label == nil {
+			return nil, problem.New(problem.Malformed, "portion %s comes without its label and content", p.ID)
+		}
+	}
+	return a, nil
+}
+
+// admit judges times and admission policy.
+func (h *Hub) admit(ctx context.Context, s *state, a *trust.VerifiedAlert) error {
+	switch err := a.CheckTimes(h.Now()); {
+	case errors.Is(err, alert.ErrExpired):
+		return problem.New(problem.Expired, "%w", err)
+	case errors.Is(err, alert.ErrNotYetValid):
+		return problem.New(problem.NotYetValid, "%w", err)
+	}
+	var labels []alert.Label
+	var sources []alert.ID
+	for _, p := range a.Portions {
+		labels = append(labels, *p.Label)
+		sources = append(sources, p.Label.DerivedFrom...)
+	}
+	refusals, err := s.policy.Admit(ctx, policies.Admission{Originator: a.Issuer, IssuedAt: a.IssuedAt, Expires: a.Expires, Labels: labels})
+	if err != nil {
+		return problem.Wrap(problem.Internal, err, "")
+	}
+	if len(refusals) > 0 {
+		return notAdmitted(a.Portions, refusals)
+	}
+	return h.checkSources(ctx, s, sources)
+}
+
+// checkSources holds consents against the alerts that the hub knows: a consent
+// to pass on somebody else's alert counts for nothing, so an alert derived
+// from it is not admitted.
+func (h *Hub) checkSources(ctx context.Context, s *state, sources []alert.ID) error {
+	if len(sources) == 0 {
+		return nil
+	}
+	owners, err := h.Store.Originators(ctx, sources)
+	if err != nil {
+		return unavailable(err)
+	}
+	for _, id := range sources {
+		if c, ok := s.world.Consents[id]; ok && owners[id] != c.Originator {
+			e := problem.New(problem.NotAdmitted, "a source in derived_from is not the alert of who consented")
+			e.Codes = []string{"third-party"}
+			return e
+		}
+	}
+	return nil
+}
+
+func notAdmitted(portions []alert.Portion, refusals []policies.Refusal) error {
+	e := problem.New(problem.NotAdmitted, "%s", refusals[0].Message)
+	if i := refusals[0].Portion; i >= 0 && i < len(portions) {
+		e.Detail = "portion " + string(portions[i].ID) + ": " + e.Detail
+	}
+	for _, r := range refusals {
+		e.Codes = append(e.Codes, r.Code)
+	}
+	slices.Sort(e.Codes)
+	e.Codes = slices.Compact(e.Codes)
+	return e
+}
+
+// again answers a refusal with the receipt where the very same bytes were
+// accepted before: what was admitted once does not become a failure by being
+// sent twice.
+func (h *Hub) again(ctx context.Context, row store.Alert, refusal error) (string, error) {
+	prior, err := h.Store.Alert(ctx, row.Originator, row.ID, row.Version)
+	switch {
+	case err == nil && prior.Digest == row.Digest:
+		return h.receipt(ctx, *prior)
+	case err == nil:
+		refusal = conflict(row)
+	case !errors.Is(err, store.ErrNotFound):
+		return "", unavailable(err)
+	}
+	return "", refusal
+}
+
+// accept decides every portion and makes the write that stores it all.
+func (h *Hub) accept(ctx context.Context, s *state, a *trust.VerifiedAlert, row store.Alert) (store.Write, map[string]*policies.Audience, error) {
+	row.AcceptedAt = h.Now().Unix()
+	w := store.Write{Seen: s.position, Accept: &store.Accept{Alert: row}}
+	admission := audit.Entry{Kind: audit.Admission, Actor: string(a.Issuer), Alert: named(row),
+		Revision: s.world.Revision, Policy: h.Engine.Digest()}
+	audiences := make(map[string]*policies.Audience)
+	for _, p := range a.Portions {
+		aud, err := s.decide(ctx, a.Issuer, a.Subject, *p.Label)
+		if err != nil {
+			return store.Write{}, nil, err
+		}
+		key := p.Label.ReleaseKey(a.Subject)
+		digest := labelDigest(a.Issuer, key)
+		w.Accept.Portions = append(w.Accept.Portions, store.Portion{ID: p.ID, LabelKey: key})
+		w.Accept.Recipients = append(w.Accept.Recipients, aud.Content()...)
+		w.Accept.Recipients = append(w.Accept.Recipients, aud.Existence()...)
+		admission.Portions = append(admission.Portions, audit.Portion{Portion: p.ID, Label: digest})
+		if _, known := audiences[digest]; !known {
+			audiences[digest] = aud
+			w.Entries = h.decisionEntry(w.Entries, s, digest, aud)
+		}
+	}
+	slices.Sort(w.Accept.Recipients)
+	w.Accept.Recipients = slices.Compact(w.Accept.Recipients)
+	w.Entries = append([][]byte{h.entry(admission)}, w.Entries...) // first: the receipt names its index
+	return w, audiences, nil
+}
+
+// decide answers for all recipients of a label at the state's revision.
+func (s *state) decide(ctx context.Context, originator alert.MemberID, id alert.ID, l alert.Label) (*policies.Audience, error) {
+	aud, err := s.policy.Decide(ctx, policies.Query{Originator: originator, Label: l, Alert: id})
+	if err != nil {
+		return nil, problem.Wrap(problem.Internal, err, "")
+	}
+	return aud, nil
+}
+
+// decisionEntry appends the label's decision unless it stands in the log at this
+// revision. Two hubs, or two publishers at once, may both record it.
+func (h *Hub) decisionEntry(entries [][]byte, s *state, digest string, aud *policies.Audience) [][]byte {
+	if _, ok := s.recorded.Load(digest); ok {
+		return entries
+	}
+	return append(entries, h.entry(audit.Entry{Kind: audit.Decided, Actor: string(h.ID),
+		Revision: s.world.Revision, Policy: h.Engine.Digest(),
+		Decision: &audit.Decision{Label: digest, Content: aud.Content(), Existence: aud.Existence(), Refused: aud.Refused()}}))
+}
+
+// maxRecorded bounds the memory of which decisions are in the log; past it
+// some are recorded twice.
+const maxRecorded = 1 << 16
+
+func (s *state) record(audiences map[string]*policies.Audience) {
+	for digest := range audiences {
+		if s.recordedCount.Load() >= maxRecorded {
+			return
+		}
+		if _, known := s.recorded.LoadOrStore(digest, nil); !known {
+			s.recordedCount.Add(1)
+		}
+	}
+}
+
+func labelDigest(originator alert.MemberID, key string) string {
+	sum := sha256.Sum256([]byte(string(originator) + "\n" + key))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+func alertRow(a *trust.VerifiedAlert, token string) store.Alert {
+	return store.Alert{
+		Originator: a.Issuer, ID: a.Subject, Version: a.Version,
+		Token: token, Digest: sha256.Sum256([]byte(token)),
+		SignedDigest: a.SignedDigest, Previous: a.Previous,
+		IssuedAt: a.IssuedAt, Expires: a.Expires,
+	}
+}
+
+func named(row store.Alert) *audit.Alert {
+	return &audit.Alert{Originator: row.Originator, ID: row.ID, Version: row.Version, Digest: digestText(row)}
+}
+
+func digestText(row store.Alert) string { return base64.RawURLEncoding.EncodeToString(row.Digest[:]) }
+
+func conflict(row store.Alert) error {
+	return problem.New(problem.Conflict, "version %d of alert %s exists with other bytes", row.Version, row.ID)
+}
+
+func codesOf(err error) []string {
+	var p *problem.Error
+	if errors.As(err, &p) {
+		return p.Codes
+	}
+	return nil
+}
+
+// receipt signs what the store holds about an accepted alert. Ed25519 is
+// deterministic: the same facts have the same receipt.
+func (h *Hub) receipt(ctx context.Context, row store.Alert) (string, error) {
+	payload, err := json.Marshal(feed.Receipt{Issuer: h.ID, Originator: row.Originator, Alert: row.ID,
+		Version: row.Version, Digest: digestText(row), AcceptedAt: row.AcceptedAt, LogIndex: row.LogIndex})
+	if err != nil {
+		return "", problem.Wrap(problem.Internal, err, "")
+	}
+	jws, err := keys.Sign(ctx, h.Signer, feed.ReceiptType, payload)
+	if err != nil {
+		return "", problem.Wrap(problem.Unavailable, err, "the alert is accepted; its receipt can not be signed now")
+	}
+	return jws, nil
+}

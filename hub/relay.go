@@ -1,0 +1,367 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/audit"
+	"github.com/entente-hub/entente/api/feed"
+	"github.com/entente-hub/entente/api/problem"
+	"github.com/entente-hub/entente/crypto/keys"
+	"github.com/entente-hub/entente/hub/store"
+	"github.com/entente-hub/entente/policies"
+)
+
+// Bounds on one page, so that a poll's memory does not grow with the backlog.
+const (
+	maxPageItems = 32
+	maxPageBytes = 4 << 20
+)
+
+// Poll returns the items of a member's feed after a cursor, waiting up to wait
+// for the first. What is pending gets its place in the feed here, in one
+// transaction with its audit entries, and is decided again just before. Errors
+// are *problem.Error; CursorUnknown if the feed does not reach to after.
+func (h *Hub) Poll(ctx context.Context, member alert.MemberID, after int64, limit int, wait time.Duration) (feed.Page, error) {
+	deadline := time.NewTimer(wait)
+	defer deadline.Stop()
+	limit = min(max(limit, 1), maxPageItems)
+	for {
+		woken := h.waiters.wait(member)
+		items, chain, err := h.items(ctx, member, after, limit)
+		switch {
+		case errors.Is(err, errStale): // somebody got further meanwhile: look again at once
+			continue
+		case err != nil:
+			return feed.Page{}, h.refuse(ctx, string(member), nil, err)
+		}
+		if len(items) > 0 || wait == 0 {
+			return h.page(ctx, member, after, items, chain)
+		}
+		select {
+		case <-woken:
+		case <-deadline.C:
+			wait = 0
+		case <-h.drain:
+			wait = 0
+		case <-ctx.Done():
+			wait = 0
+			ctx = context.WithoutCancel(ctx)
+		}
+	}
+}
+
+// items returns what stands after the cursor and the chain value there: first
+// what was handed over before, else what can be handed over now.
+func (h *Hub) items(ctx context.Context, member alert.MemberID, after int64, limit int) ([]feed.Item, string, error) {
+	s, err := h.current(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	f, err := h.Store.Feed(ctx, member)
+	if err != nil {
+		return nil, "", unavailable(err)
+	}
+	if f.Chain == "" {
+		f.Chain = feed.ChainStart(member)
+	}
+	switch {
+	case after > f.Seq:
+		return nil, "", problem.New(problem.CursorUnknown, "the feed ends at %d", f.Seq)
+	case after < f.Seq:
+		return h.replay(ctx, member, after, limit)
+	}
+	items, err := h.handOver(ctx, s, member, f, limit)
+	if len(items) > 0 {
+		return items, nextChain(f.Chain, items), err
+	}
+	return nil, f.Chain, err
+}
+
+func nextChain(chain string, items []feed.Item) string {
+	for _, i := range items {
+		chain = feed.Next(chain, i.Seq, i.Digest)
+	}
+	return chain
+}
+
+// replay serves again what was handed over, under the rules of this moment:
+// another hub may have been told to withhold it since this one last looked.
+func (h *Hub) replay(ctx context.Context, member alert.MemberID, after int64, limit int) ([]feed.Item, string, error) {
+	if err := h.refresh(ctx); err != nil {
+		return nil, "", err
+	}
+	s, err := h.current(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	stored, err := h.Store.Delivered(ctx, member, after, limit)
+	if err != nil {
+		return nil, "", unavailable(err)
+	}
+	var items []feed.Item
+	size := 0
+	for _, d := range stored {
+		if size += len(d.Alert.Token); len(items) > 0 && size > maxPageBytes {
+			break
+		}
+		item, err := h.redeliver(ctx, s, member, d)
+		if err != nil {
+			return nil, "", err
+		}
+		items = append(items, item)
+	}
+	if len(items) == 0 {
+		return nil, "", problem.Wrap(problem.Internal, errChanged, "")
+	}
+	return items, stored[len(items)-1].Chain, nil
+}
+
+// handOver gives pending deliveries their place in the feed. It returns no items
+// where there are none, and errStale where somebody else was faster or the rules
+// have changed.
+func (h *Hub) handOver(ctx context.Context, s *state, member alert.MemberID, f store.Feed, limit int) ([]feed.Item, error) {
+	for {
+		pending, err := h.Store.Pending(ctx, member, limit)
+		if err != nil || len(pending) == 0 {
+			return nil, asUnavailable(err)
+		}
+		w := store.Write{Seen: s.position, HandOver: &store.HandOver{Recipient: member, After: f.Seq, Chain: f.Chain}}
+		items, audiences, err := h.prepare(ctx, s, member, pending, &w)
+		if err != nil {
+			return nil, err
+		}
+		res, err := h.ledger.commit(ctx, w)
+		if err != nil {
+			return nil, err
+		}
+		if res.Outcome != store.Done {
+			if err := h.refresh(ctx); err != nil {
+				return nil, err
+			}
+			return nil, errStale
+		}
+		s.record(audiences)
+		h.Metrics.released(len(items), len(w.HandOver.Withheld))
+		if len(items) > 0 {
+			return items, nil
+		}
+		// All of them fell to a later revision; nothing of that shows.
+	}
+}
+
+// prepare decides pending deliveries again and fills in the write.
+// With what is handed over or withheld goes why: the decisions at this revision,
+// where they do not stand in the log.
+func (h *Hub) prepare(ctx context.Context, s *state, member alert.MemberID, pending []store.Delivery, w *store.Write) ([]feed.Item, map[string]*policies.Audience, error) {
+	var items []feed.Item
+	audiences := make(map[string]*policies.Audience)
+	size := 0
+	for _, d := range pending {
+		if size += len(d.Alert.Token); size > maxPageBytes && len(items) > 0 {
+			break
+		}
+		v, err := h.views.of(d.Alert)
+		if err != nil {
+			return nil, nil, problem.Wrap(problem.Internal, err, "")
+		}
+		p, err := h.permit(ctx, s, v, member)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := h.explain(ctx, s, v, audiences, w); err != nil {
+			return nil, nil, err
+		}
+		e := audit.Entry{Actor: string(h.ID), Alert: named(d.Alert), Recipient: member,
+			Revision: s.world.Revision, Policy: h.Engine.Digest()}
+		if p == nil {
+			w.HandOver.Withheld = append(w.HandOver.Withheld, d.ID)
+			e.Kind = audit.Withheld
+			w.Entries = append(w.Entries, h.entry(e))
+			continue
+		}
+		item, err := h.place(p, v, d.ID, w.HandOver)
+		if err != nil {
+			return nil, nil, err
+		}
+		items = append(items, item)
+		e.Kind, e.Seq, e.Releases = audit.Release, item.Seq, item.Delivery.Releases
+		w.Entries = append(w.Entries, h.entry(e))
+	}
+	return items, audiences, nil
+}
+
+// explain adds the decisions on an alert's labels to the write.
+func (h *Hub) explain(ctx context.Context, s *state, v *view, audiences map[string]*policies.Audience, w *store.Write) error {
+	for i, portion := range v.portions {
+		if _, ok := audiences[v.labels[i]]; ok {
+			continue
+		}
+		aud, err := s.decide(ctx, v.row.Originator, v.row.ID, *portion.Label)
+		if err != nil {
+			return err
+		}
+		audiences[v.labels[i]] = aud
+		w.Entries = h.decisionEntry(w.Entries, s, v.labels[i], aud)
+	}
+	return nil
+}
+
+// place redeems a permit and gives the delivery the next place in the feed.
+func (h *Hub) place(p *permit, v *view, id int64, w *store.HandOver) (feed.Item, error) {
+	delivery, err := h.release(p, v, w.Recipient)
+	if err != nil {
+		return feed.Item{}, err
+	}
+	facts, err := factsOf(delivery)
+	if err != nil {
+		return feed.Item{}, problem.Wrap(problem.Internal, err, "")
+	}
+	item := feed.Item{Seq: w.After + int64(len(w.Items)) + 1, Digest: delivery.Digest(), Delivery: &delivery}
+	w.Chain = feed.Next(w.Chain, item.Seq, item.Digest)
+	w.Items = append(w.Items, store.HandedOver{ID: id, Seq: item.Seq, Chain: w.Chain, Digest: item.Digest, Facts: facts})
+	return item, nil
+}
+
+// page signs the head that the items lead to.
+func (h *Hub) page(ctx context.Context, member alert.MemberID, after int64, items []feed.Item, chain string) (feed.Page, error) {
+	seq := after
+	if len(items) > 0 {
+		seq = items[len(items)-1].Seq
+	}
+	note, err := h.Checkpoint(ctx)
+	if err != nil {
+		return feed.Page{}, err
+	}
+	payload, err := json.Marshal(feed.Head{Issuer: h.ID, Recipient: member, Seq: seq, Chain: chain,
+		IssuedAt: h.Now().Unix(), Checkpoint: string(note)})
+	if err != nil {
+		return feed.Page{}, problem.Wrap(problem.Internal, err, "")
+	}
+	head, err := keys.Sign(ctx, h.Signer, feed.HeadType, payload)
+	if err != nil {
+		return feed.Page{}, problem.Wrap(problem.Unavailable, err, "the feed's head can not be signed now")
+	}
+	if items == nil {
+		items = []feed.Item{}
+	}
+	return feed.Page{Items: items, Head: head}, nil
+}
+
+// Acknowledge stores a member's signed acknowledgements. The first that does
+// not hold ends it; those before it stay.
+func (h *Hub) Acknowledge(ctx context.Context, member alert.MemberID, acks []string) error {
+	s, err := h.current(ctx)
+	if err != nil {
+		return err
+	}
+	for i := 0; i < len(acks); {
+		err := h.acknowledge(ctx, s, member, acks[i])
+		if err == nil {
+			i++
+			continue
+		}
+		if !errors.Is(err, errStale) && !isJudgement(err) {
+			return err
+		}
+		newer, nerr := h.newer(ctx) // as in Publish: no refusal on old statements, and no acceptance
+		if nerr != nil {
+			return nerr
+		}
+		if newer == s {
+			return h.refuse(ctx, string(member), nil, err)
+		}
+		s = newer
+	}
+	return nil
+}
+
+// acknowledge stores one acknowledgement at one state. A refusal is returned
+// unrecorded.
+func (h *Hub) acknowledge(ctx context.Context, s *state, member alert.MemberID, jws string) error {
+	a, err := h.readAck(s, member, jws)
+	if err != nil {
+		return err
+	}
+	res, err := h.ledger.commit(ctx, store.Write{
+		Seen: s.position,
+		Ack:  &store.Ack{Recipient: member, Seq: a.Seq, Chain: a.Chain, Receipt: jws},
+		Entries: [][]byte{h.entry(audit.Entry{Kind: audit.Received, Actor: string(member),
+			Recipient: member, Seq: a.Seq, Proof: jws})},
+	})
+	if err != nil {
+		return err
+	}
+	switch res.Outcome {
+	case store.Stale:
+		return errStale
+	case store.Unknown:
+		return problem.New(problem.NotFound, "no such delivery")
+	}
+	return nil
+}
+
+func (h *Hub) readAck(s *state, member alert.MemberID, jws string) (feed.Ack, error) {
+	payload, _, err := keys.Verify(jws, feed.AckType, s.dir.NodeKey(member, h.Now().Unix()))
+	if err != nil {
+		return feed.Ack{}, problem.New(problem.BadSignature, "acknowledgement: %w", err)
+	}
+	a, err := feed.Parse[feed.Ack](payload)
+	if err != nil {
+		return feed.Ack{}, problem.New(problem.Malformed, "%w", err)
+	}
+	if a.Issuer != member {
+		return feed.Ack{}, problem.New(problem.WrongMember, "%s can not acknowledge in another member's name", member)
+	}
+	if a.Hub != h.ID || a.Seq < 1 {
+		return feed.Ack{}, problem.New(problem.Malformed, "the acknowledgement is not one of this hub's feed")
+	}
+	return a, nil
+}
+
+// Read answers an alert's originator with its receipt, and a recipient with the
+// item of its feed. To anybody else there is no such alert.
+func (h *Hub) Read(ctx context.Context, member, originator alert.MemberID, id alert.ID, version int) (receipt string, item *feed.Item, err error) {
+	if err := h.refresh(ctx); err != nil {
+		return "", nil, err
+	}
+	s, err := h.current(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	absent := problem.New(problem.NotFound, "no such alert")
+	if member == originator {
+		row, err := h.Store.Alert(ctx, originator, id, version)
+		if errors.Is(err, store.ErrNotFound) {
+			return "", nil, absent
+		} else if err != nil {
+			return "", nil, unavailable(err)
+		}
+		receipt, err = h.receipt(ctx, *row)
+		return receipt, nil, err
+	}
+	d, err := h.Store.DeliveryOf(ctx, member, originator, id, version)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", nil, absent
+	} else if err != nil {
+		return "", nil, unavailable(err)
+	}
+	i, err := h.redeliver(ctx, s, member, *d)
+	if err != nil {
+		return "", nil, err
+	}
+	if i.Delivery == nil {
+		return "", nil, absent // no longer permitted: it is gone
+	}
+	return "", &i, nil
+}
+
+func asUnavailable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return unavailable(err)
+}

@@ -1,0 +1,217 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/audit"
+	"github.com/entente-hub/entente/api/problem"
+	"github.com/entente-hub/entente/hub/store"
+	"github.com/entente-hub/entente/policies"
+	"github.com/entente-hub/entente/trust"
+)
+
+const (
+	skew          = alert.MaxSkew
+	statementPage = 32      // bounds what one query brings: a statement has at most 1 MiB
+	maxStatements = 4 << 20 // bytes of statements in one answer, unless the first has more
+)
+
+var errUnverified = errors.New("a stored statement does not verify")
+
+// SubmitStatement verifies a statement, stores it and brings it into force. One
+// that was taken in before changes nothing. actor is who brought it. A refusal is
+// recorded.
+func (h *Hub) SubmitStatement(ctx context.Context, actor string, raw []byte) error {
+	if err := h.takeStatement(ctx, actor, raw); err != nil {
+		return h.refuse(ctx, actor, nil, err)
+	}
+	return nil
+}
+
+// TakeStatements does the same for a heap of statements of the operator's.
+// They refer to one another, so it goes over them as long as that brings it any
+// further. It returns the refusals, by position, of those that are left.
+func (h *Hub) TakeStatements(ctx context.Context, raws [][]byte) map[int]error {
+	left := make(map[int]error)
+	for i := range raws {
+		left[i] = nil
+	}
+	for progress := true; progress && len(left) > 0; {
+		progress = false
+		for i, raw := range raws {
+			if _, ok := left[i]; !ok {
+				continue
+			}
+			if left[i] = h.takeStatement(ctx, string(h.ID), raw); left[i] == nil {
+				delete(left, i)
+				progress = true
+			}
+		}
+	}
+	for i, err := range left {
+		left[i] = h.refuse(ctx, string(h.ID), nil, err)
+	}
+	return left
+}
+
+func (h *Hub) takeStatement(ctx context.Context, actor string, raw []byte) error {
+	for {
+		if err := h.refresh(ctx); err != nil {
+			return err
+		}
+		s := h.state.Load()
+		st, err := s.dir.Verify(h.Now(), raw)
+		if err != nil || s.dir.Holds(st.Digest) {
+			return err
+		}
+		if _, err := s.dir.With(h.Now(), raw); err != nil { // what only taking it in can show
+			return err
+		}
+		named := audit.Named{Type: string(st.Type), Subject: st.Subject, Revision: st.Revision, Digest: st.Digest}
+		res, err := h.ledger.commit(ctx, store.Write{
+			Seen: s.position,
+			Statement: &store.Statement{Type: string(st.Type), Subject: st.Subject, Revision: st.Revision,
+				Digest: st.Digest, Previous: st.Previous, Raw: raw},
+			Entries: [][]byte{h.entry(audit.Entry{Kind: audit.Statement, Actor: actor, Statement: &named})},
+		})
+		if err != nil {
+			return err
+		}
+		switch res.Outcome {
+		case store.Done, store.Replay:
+			err := h.refresh(ctx)
+			h.waiters.wakeAll()
+			return err
+		case store.Conflict:
+			return problem.New(problem.Conflict, "%s %q: revision %d is in force with other content", st.Type, st.Subject, st.Revision)
+		case store.Gap:
+			return problem.New(problem.Fork, "%s %q: revision %d does not follow the one in force", st.Type, st.Subject, st.Revision)
+		}
+		// Stale: another statement came between; judge this one anew.
+	}
+}
+
+// Statements returns signed statements after a position, in order: fewer than
+// limit where they are large, and none only where there are none.
+func (h *Hub) Statements(ctx context.Context, after int64, limit int) ([]store.Statement, error) {
+	var out []store.Statement
+	for size := 0; len(out) < limit && size < maxStatements; {
+		list, err := h.Store.Statements(ctx, after, min(statementPage, limit-len(out)))
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		for _, s := range list {
+			if size += len(s.Raw); size > maxStatements && len(out) > 0 {
+				return out, nil
+			}
+			out = append(out, s)
+			after = s.Position
+		}
+		if len(list) == 0 {
+			break
+		}
+	}
+	return out, nil
+}
+
+// refresh takes in the statements that the store has beyond the state's, and
+// makes the world anew where validity dates have passed. Whoever returns from it
+// sees every statement that was stored before the call.
+func (h *Hub) refresh(ctx context.Context) error {
+	h.loading.Lock()
+	defer h.loading.Unlock()
+	old := h.state.Load()
+	now := h.Now()
+	dir, position, newest := old.dir, old.position, old.newest
+	for {
+		list, err := h.Store.Statements(ctx, position, statementPage)
+		if err != nil {
+			return unavailable(err)
+		}
+		if len(list) == 0 {
+			break
+		}
+		var raws [][]byte
+		for _, s := range list {
+			raws = append(raws, s.Raw)
+			position = s.Position
+		}
+		// The store is not trusted either: what it holds is verified as if it had
+		// just come in.
+		if dir, err = dir.With(now, raws...); err != nil {
+			return problem.Wrap(problem.Unavailable, fmt.Errorf("%w: %w", errUnverified, err), errUnverified.Error())
+		}
+		for _, s := range list {
+			newest = max(newest, issuedAt(dir, s))
+		}
+	}
+	lapsed := old.world != nil && !old.world.Lapses.IsZero() && !now.Before(old.world.Lapses)
+	if position == old.position && !lapsed {
+		return nil
+	}
+	next := &state{dir: dir, position: position, newest: newest}
+	if dir.Ready() {
+		next.world = dir.World(now)
+		var err error
+		if next.policy, err = h.index(next); err != nil {
+			return err
+		}
+	}
+	h.state.Store(next)
+	h.Metrics.revision(position)
+	return nil
+}
+
+func (h *Hub) index(s *state) (*policies.World, error) {
+	w, err := h.Engine.World(s.world)
+	if err != nil {
+		return nil, problem.Wrap(problem.Unavailable, err, "the policy can not be readied")
+	}
+	return w, nil
+}
+
+func issuedAt(dir *trust.Directory, s store.Statement) int64 {
+	if head, ok := dir.HeadNamed(s.Type, s.Subject); ok {
+		return head.IssuedAt
+	}
+	return 0
+}
+
+// entry completes an audit entry and encodes it.
+func (h *Hub) entry(e audit.Entry) []byte {
+	e.At = h.Now().UnixMicro()
+	return e.Leaf()
+}
+
+// isJudgement tells a refusal from a fault.
+func isJudgement(err error) bool {
+	kind := problem.KindOf(err)
+	return kind != problem.Unavailable && kind != problem.Internal
+}
+
+// Refuse records what was refused to a member before it came here, and returns
+// it: see refuse.
+func (h *Hub) Refuse(ctx context.Context, member alert.MemberID, refusal error) error {
+	return h.refuse(ctx, string(member), nil, refusal)
+}
+
+// refuse records a refusal and returns it. Where it can not be recorded the
+// caller learns only that the hub is unavailable: nothing leaves no trace.
+func (h *Hub) refuse(ctx context.Context, actor string, a *audit.Alert, refusal error) error {
+	if !isJudgement(refusal) {
+		return refusal
+	}
+	kind := problem.KindOf(refusal)
+	e := audit.Entry{Kind: audit.Refusal, Actor: actor, Alert: a, Problem: kind.Type(), Codes: codesOf(refusal)}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if _, err := h.ledger.commit(ctx, store.Write{Entries: [][]byte{h.entry(e)}}); err != nil {
+		return err
+	}
+	h.Metrics.refused(kind)
+	return refusal
+}

@@ -1,0 +1,162 @@
+package hub
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/entente-hub/entente/api/audit"
+	"github.com/entente-hub/entente/api/federation"
+	"github.com/entente-hub/entente/crypto/keys"
+	"github.com/entente-hub/entente/crypto/tlog"
+	"github.com/entente-hub/entente/hub/store"
+	"github.com/entente-hub/entente/trust"
+)
+
+// ErrLog says that a log does not hold.
+var ErrLog = errors.New("the audit log does not hold")
+
+// LogReport is what a verified log contains.
+type LogReport struct {
+	Size     int64                `json:"size"`              // entries that the checkpoint covers
+	Root     string               `json:"root"`              // base64
+	Beyond   int64                `json:"beyond_checkpoint"` // entries written since
+	Entries  map[audit.Kind]int64 `json:"entries"`
+	Problems map[string]int64     `json:"refusals_by_problem"`
+	From     time.Time            `json:"from"` // of the first entry
+	To       time.Time            `json:"to"`   // of the last
+}
+
+// String lists the kinds of entry, one a line.
+func (r LogReport) String() string {
+	var b strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(r.Entries)) {
+		fmt.Fprintf(&b, "  %-10s %d\n", k, r.Entries[k])
+	}
+	return b.String()
+}
+
+const entryPage = 1000
+
+// VerifyLog recomputes the root over the first entries of a store's log, as many
+// as the checkpoint covers, and compares. The checkpoint must be signed by a
+// hub key of the registry, which in turn the authority must have signed. Every
+// entry must be one that audit.Parse reads. Errors that mean "it does not hold"
+// wrap ErrLog.
+func VerifyLog(ctx context.Context, st store.Store, id federation.HubID, authority keys.PublicKey, note []byte) (LogReport, error) {
+	dir, err := directoryOf(ctx, st, authority)
+	if err != nil {
+		return LogReport{}, err
+	}
+	cp, err := openCheckpoint(dir, id, note)
+	if err != nil {
+		return LogReport{}, err
+	}
+	head, err := st.LogHead(ctx)
+	if err != nil {
+		return LogReport{}, err
+	}
+	if head.Size < cp.Size {
+		return LogReport{}, fmt.Errorf("%w: the checkpoint covers %d entries, %d are there", ErrLog, cp.Size, head.Size)
+	}
+	r := LogReport{Size: cp.Size, Beyond: head.Size - cp.Size, Entries: make(map[audit.Kind]int64), Problems: make(map[string]int64)}
+	size, root, err := tlog.RootOf(r.reading(ctx, st, cp.Size))
+	if err != nil {
+		return LogReport{}, err
+	}
+	if size != cp.Size || root != cp.Root {
+		return LogReport{}, fmt.Errorf("%w: %d entries have the root %s, the checkpoint says %d and %s",
+			ErrLog, size, encode(root), cp.Size, encode(cp.Root))
+	}
+	r.Root = encode(root)
+	return r, nil
+}
+
+func encode(h tlog.Hash) string { return base64.StdEncoding.EncodeToString(h[:]) }
+
+// reading yields the leaves below size and counts what they say.
+func (r *LogReport) reading(ctx context.Context, st store.Store, size int64) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for at := int64(0); at < size; {
+			leaves, err := st.Entries(ctx, at, int(min(entryPage, size-at)))
+			if err == nil && len(leaves) == 0 {
+				err = fmt.Errorf("%w: entry %d is missing", ErrLog, at)
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, leaf := range leaves {
+				if err := r.count(leaf); err != nil {
+					yield(nil, fmt.Errorf("%w: entry %d: %w", ErrLog, at, err))
+					return
+				}
+				if !yield(leaf, nil) {
+					return
+				}
+				at++
+			}
+		}
+	}
+}
+
+func (r *LogReport) count(leaf []byte) error {
+	e, err := audit.Parse(leaf)
+	if err != nil {
+		return err
+	}
+	r.Entries[e.Kind]++
+	if e.Kind == audit.Refusal {
+		r.Problems[e.Problem]++
+	}
+	r.To = time.UnixMicro(e.At).UTC()
+	if r.From.IsZero() {
+		r.From = r.To
+	}
+	return nil
+}
+
+// directoryOf verifies a store's statements from the authority's key downwards.
+func directoryOf(ctx context.Context, st store.Store, authority keys.PublicKey) (*trust.Directory, error) {
+	dir := trust.New(authority)
+	for position := int64(0); ; {
+		list, err := st.Statements(ctx, position, statementPage)
+		if err != nil || len(list) == 0 {
+			return dir, err
+		}
+		var raws [][]byte
+		for _, s := range list {
+			raws = append(raws, s.Raw)
+			position = s.Position
+		}
+		if dir, err = dir.With(time.Now(), raws...); err != nil {
+			return nil, fmt.Errorf("%w: a stored statement does not verify: %w", ErrLog, err)
+		}
+	}
+}
+
+// openCheckpoint finds the hub key that signed a checkpoint.
+func openCheckpoint(dir *trust.Directory, id federation.HubID, note []byte) (tlog.Checkpoint, error) {
+	if !dir.Ready() {
+		return tlog.Checkpoint{}, fmt.Errorf("%w: there is no registry to take the hub's key from", ErrLog)
+	}
+	var errs []error
+	for _, raw := range dir.Registry().Hub.Keys {
+		k, err := keys.ParsePublicKey(raw)
+		if err != nil {
+			return tlog.Checkpoint{}, err
+		}
+		cp, err := tlog.OpenCheckpoint(note, k, Origin(id))
+		if err == nil {
+			return cp, nil
+		}
+		errs = append(errs, err)
+	}
+	return tlog.Checkpoint{}, fmt.Errorf("%w: %w", ErrLog, errors.Join(errs...))
+}

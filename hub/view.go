@@ -1,0 +1,124 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/feed"
+	"github.com/entente-hub/entente/hub/store"
+	"github.com/entente-hub/entente/policies"
+	"github.com/entente-hub/entente/trust"
+)
+
+var (
+	errSpent   = errors.New("a permit was used twice or for another alert")
+	errHollow  = errors.New("a stored alert has a portion without its label")
+	errChanged = errors.New("a stored delivery does not come out as it was handed over")
+)
+
+// view is a stored alert, read once for all recipients: most get one of a few
+// reductions of it.
+type view struct {
+	row      store.Alert
+	portions []alert.Portion
+	labels   []string // by portion: digest of its label, as decisions name it
+
+	mu        sync.Mutex
+	reduction map[string]string // kinds → reduced token
+	kept      int               // bytes in reduction
+}
+
+// maxKept bounds the reductions that a view keeps, in sizes of its alert.
+const maxKept = 2
+
+// cost bounds the bytes that a view takes: the alert, what was read from it and
+// the reductions.
+func (v *view) cost() int { return (2 + maxKept) * len(v.row.Token) }
+
+func (v *view) query(p alert.Portion) policies.Query {
+	return policies.Query{Originator: v.row.Originator, Label: *p.Label, Alert: v.row.ID}
+}
+
+// reduced returns the alert with nothing but what the releases permit.
+func (v *view) reduced(releases []feed.Release) (string, error) {
+	kinds := make(map[alert.PortionID]feed.Kind, len(releases))
+	var key strings.Builder
+	for _, r := range releases {
+		kinds[r.Portion] = r.Kind
+		fmt.Fprintf(&key, "%s %s\n", r.Portion, r.Kind)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if token, ok := v.reduction[key.String()]; ok {
+		return token, nil
+	}
+	token, err := trust.ReduceAlert(v.row.Token, kinds)
+	if err != nil {
+		return "", err
+	}
+	if v.kept+len(token) <= maxKept*len(v.row.Token) {
+		if v.reduction == nil {
+			v.reduction = make(map[string]string)
+		}
+		v.reduction[key.String()] = token
+		v.kept += len(token)
+	}
+	return token, nil
+}
+
+// maxViews bounds each of the cache's two generations, in bytes.
+const maxViews = 64 << 20
+
+// viewCache keeps the views of alerts that are being handed over. When the
+// young generation is full it becomes the old one, whose last use is thereby
+// found out without a list. The zero value is ready.
+type viewCache struct {
+	mu         sync.Mutex
+	young, old map[[32]byte]*view
+	size       int
+}
+
+// of returns the alert's view. The alert was verified when it was taken in; here
+// it is only read.
+func (c *viewCache) of(row store.Alert) (*view, error) {
+	c.mu.Lock()
+	v, ok := c.young[row.Digest]
+	if !ok {
+		if v, ok = c.old[row.Digest]; ok {
+			c.keep(v)
+		}
+	}
+	c.mu.Unlock()
+	if ok {
+		return v, nil
+	}
+	portions, err := trust.ReadPortions(row.Token)
+	if err != nil {
+		return nil, err
+	}
+	v = &view{row: row, portions: portions}
+	for _, p := range portions {
+		if p.Label == nil {
+			return nil, errHollow
+		}
+		v.labels = append(v.labels, labelDigest(row.Originator, p.Label.ReleaseKey(row.ID)))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if other, ok := c.young[row.Digest]; ok { // somebody was faster
+		return other, nil
+	}
+	c.keep(v)
+	return v, nil
+}
+
+func (c *viewCache) keep(v *view) {
+	if c.young == nil || c.size > maxViews {
+		c.old, c.young, c.size = c.young, make(map[[32]byte]*view), 0
+	}
+	c.young[v.row.Digest] = v
+	c.size += v.cost()
+}

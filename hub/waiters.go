@@ -1,0 +1,49 @@
+package hub
+
+import (
+	"sync"
+
+	"github.com/entente-hub/entente/api/alert"
+)
+
+// waiters wakes long-polls. The zero value is ready.
+type waiters struct {
+	mu sync.Mutex
+	on map[alert.MemberID]chan struct{}
+}
+
+// wait returns a channel that closes at the next wake-up of the member. Take it
+// before looking for work, so that none is missed.
+func (w *waiters) wait(m alert.MemberID) <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.on == nil {
+		w.on = make(map[alert.MemberID]chan struct{})
+	}
+	c, ok := w.on[m]
+	if !ok {
+		c = make(chan struct{})
+		w.on[m] = c
+	}
+	return c
+}
+
+func (w *waiters) wake(members []alert.MemberID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, m := range members {
+		if c, ok := w.on[m]; ok {
+			close(c)
+			delete(w.on, m)
+		}
+	}
+}
+
+func (w *waiters) wakeAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for m, c := range w.on {
+		close(c)
+		delete(w.on, m)
+	}
+}
