@@ -1,0 +1,175 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/feed"
+	"github.com/entente-hub/entente/node/store"
+	"github.com/entente-hub/entente/trust"
+)
+
+// version names one version of an alert.
+type version struct {
+	originator alert.MemberID
+	id         alert.ID
+	number     int
+}
+
+// checkItems verifies the deliveries of a page and makes rows of its items. Of
+// one version there is one signed text: another under the same name is refused,
+// on this page or against what is held.
+func (n *Node) checkItems(ctx context.Context, k *known, now time.Time, items []feed.Item) ([]store.Item, error) {
+	var rows []store.Item
+	onPage := make(map[version]string)
+	for _, item := range items {
+		row := store.Item{Seq: item.Seq, Digest: item.Digest, ReceivedAt: now.UTC().Truncate(time.Microsecond)}
+		if item.Delivery == nil {
+			rows = append(rows, row)
+			continue
+		}
+		a, err := k.checkDelivery(n.Member, now, *item.Delivery)
+		if err != nil {
+			return nil, refusePage("item %d: %w", item.Seq, err)
+		}
+		if row.Delivery, err = json.Marshal(item.Delivery); err != nil {
+			return nil, refusePage("item %d: %w", item.Seq, err)
+		}
+		row.Originator, row.ID, row.Version, row.SignedDigest = a.Issuer, a.Subject, a.Version, a.SignedDigest
+		v := version{row.Originator, row.ID, row.Version}
+		held, err := n.heldDigest(ctx, onPage, v)
+		if err != nil {
+			return nil, err
+		}
+		if held != "" && held != row.SignedDigest {
+			return nil, refusePage("item %d: version %d of %s's alert %s differs from the one received before", item.Seq, v.number, v.originator, v.id)
+		}
+		if err := n.checkPrevious(ctx, onPage, v, a.Previous); err != nil {
+			return nil, fmt.Errorf("item %d: %w", item.Seq, err)
+		}
+		onPage[v] = row.SignedDigest
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// heldDigest returns the digest of a version's signed part, "" if none is held.
+func (n *Node) heldDigest(ctx context.Context, onPage map[version]string, v version) (string, error) {
+	if digest, ok := onPage[v]; ok {
+		return digest, nil
+	}
+	i, err := n.Store.Received(ctx, v.originator, v.id, v.number)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", nil
+	} else if err != nil {
+		return "", err
+	}
+	return i.SignedDigest, nil
+}
+
+// checkPrevious holds a later version to the one before, if that is held: it may
+// not have been released to this member.
+func (n *Node) checkPrevious(ctx context.Context, onPage map[version]string, v version, previous string) error {
+	if v.number == 1 {
+		return nil
+	}
+	v.number--
+	held, err := n.heldDigest(ctx, onPage, v)
+	if err != nil {
+		return err
+	}
+	if held != "" && held != previous {
+		return refusePage("version %d of alert %s does not follow the version %d that is held", v.number+1, v.id, v.number)
+	}
+	return nil
+}
+
+// checkDelivery verifies an alert up to its originator's root, and that what is
+// disclosed is exactly what the releases say.
+func (k *known) checkDelivery(self alert.MemberID, now time.Time, d feed.Delivery) (*trust.VerifiedAlert, error) {
+	a, err := k.dir.VerifyAlert(d.Alert)
+	if err != nil {
+		return nil, err
+	}
+	if a.Issuer == self {
+		return nil, errors.New("it is an alert of this member's own")
+	}
+	// Whether the alert was valid is judged at its release: a node that was away
+	// for long still gets, and can tell, what has expired since.
+	released := time.Unix(d.ReleasedAt, 0)
+	if d.ReleasedAt <= 0 || released.After(now.Add(alert.MaxSkew)) {
+		return nil, errors.New("it was released in the future, or never")
+	}
+	if err := a.CheckTimes(released); err != nil {
+		return nil, fmt.Errorf("when it was released: %w", err)
+	}
+	if d.Revision == "" || d.Policy == "" {
+		return nil, errors.New("it does not say upon which statements and policy it was released")
+	}
+	if err := k.checkReleases(a, d.Releases); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// checkReleases holds the releases to what is disclosed, one for each portion, in
+// the same order.
+func (k *known) checkReleases(a *trust.VerifiedAlert, releases []feed.Release) error {
+	if len(releases) == 0 {
+		return errors.New("it releases nothing")
+	}
+	if len(releases) != len(a.Portions) {
+		return fmt.Errorf("%d portions are disclosed and %d released", len(a.Portions), len(releases))
+	}
+	for i, r := range releases {
+		p := a.Portions[i]
+		if r.Portion != p.ID {
+			return fmt.Errorf("portion %s is disclosed where %s is released", p.ID, r.Portion)
+		}
+		if err := k.checkRelease(a, p, r); err != nil {
+			return fmt.Errorf("portion %s: %w", p.ID, err)
+		}
+	}
+	return nil
+}
+
+func (k *known) checkRelease(a *trust.VerifiedAlert, p alert.Portion, r feed.Release) error {
+	held := p.Label != nil && p.Content != nil
+	switch {
+	case r.Kind != feed.Content && r.Kind != feed.Existence:
+		return fmt.Errorf("a release of kind %.20q", string(r.Kind))
+	case held != (r.Kind == feed.Content):
+		return fmt.Errorf("released as %s, but its content is disclosed: %t", r.Kind, held)
+	case held != (r.Obligations != nil):
+		return errors.New("obligations go with content, and only with it")
+	}
+	for i, digest := range r.Agreements {
+		if i > 0 && r.Agreements[i-1] >= digest {
+			return errors.New("agreements are not sorted, or one is cited twice")
+		}
+		if _, ok := k.agreements[digest]; !ok {
+			return fmt.Errorf("it rests on an agreement %.50q that is not known", digest)
+		}
+	}
+	if !held {
+		return nil
+	}
+	o := r.Obligations
+	for _, purpose := range o.Purposes {
+		if !slices.Contains(p.Label.Purposes, purpose) {
+			return fmt.Errorf("it may be used for %.40q, which its label does not name", string(purpose))
+		}
+	}
+	switch {
+	case o.HoldUntil <= 0 || o.HoldUntil > a.Expires:
+		return errors.New("it may be held for longer than the alert is valid, or never")
+	case !slices.Equal(o.Handling, p.Label.Handling):
+		return errors.New("its handling codes are not those of its label")
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/feed"
+	"github.com/entente-hub/entente/crypto/keys"
+	"github.com/entente-hub/entente/node/store"
+)
+
+// ErrPage is wrapped by every refusal of what the hub has answered to a poll.
+var ErrPage = errors.New("the hub's page is refused")
+
+func refusePage(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrPage}, args...)...)
+}
+
+// feedStep asks for one page, verifies all of it, and only then stores it:
+// items, acknowledgements and the new position in one transaction. The position
+// is read anew each time, so that a commit whose fate was unknown is seen.
+func (n *Node) feedStep(ctx context.Context) (more bool, err error) {
+	before, err := n.Store.Position(ctx)
+	if err != nil {
+		return false, err
+	}
+	asked, wait := time.Now(), pollWait
+	if !n.health.follows() {
+		wait = 0 // whether the hub answers at all is to be known now
+	}
+	page, err := n.Hub.Poll(ctx, before.Seq, feed.MaxPage, wait)
+	if err != nil {
+		return false, err
+	}
+	n.health.contact(n.Now())
+	r, err := n.verifyPage(ctx, before, page)
+	if err != nil {
+		if errors.Is(err, ErrPage) {
+			n.health.refusedPages.Add(1)
+		}
+		return false, err
+	}
+	if r.After.Chain != before.Chain || !bytes.Equal(r.After.Checkpoint, before.Checkpoint) {
+		if err := n.Store.Receive(ctx, r); err != nil {
+			return false, err
+		}
+	}
+	if len(r.Acks) > 0 {
+		wake(n.woken.acks)
+	}
+	// A hub that answers at once with nothing is not asked again at once.
+	return wait == 0 || len(page.Items) > 0 || time.Since(asked) >= firstBackoff, nil
+}
+
+// verifyPage checks a page with what is known. If that fails, or the hub has
+// decided upon statements that are not known here, it looks for new
+// statements once.
+func (n *Node) verifyPage(ctx context.Context, before store.Position, page feed.Page) (store.Reception, error) {
+	if !n.known.Load().dir.Ready() || n.newRevision(page) {
+		if _, err := n.fetchStatements(ctx); err != nil {
+			return store.Reception{}, err
+		}
+	}
+	r, err := n.checkPage(ctx, before, page)
+	if !errors.Is(err, ErrPage) {
+		return r, err
+	}
+	learned, fetchErr := n.fetchStatements(ctx)
+	if fetchErr != nil || !learned {
+		return store.Reception{}, errors.Join(err, fetchErr)
+	}
+	return n.checkPage(ctx, before, page)
+}
+
+// newRevision reports whether the latest delivery of a page was decided upon a
+// revision that was not met before and is not the node's own. That is no fault:
+// either may be ahead.
+func (n *Node) newRevision(page feed.Page) bool {
+	for i := len(page.Items) - 1; i >= 0; i-- {
+		d := page.Items[i].Delivery
+		if d == nil {
+			continue
+		}
+		if d.Revision == n.known.Load().revision {
+			return false
+		}
+		last := n.revision.Swap(&d.Revision)
+		return last == nil || *last != d.Revision
+	}
+	return false
+}
+
+// checkPage verifies a page from its head down and returns what is to be stored.
+func (n *Node) checkPage(ctx context.Context, before store.Position, page feed.Page) (store.Reception, error) {
+	k, err := n.registered()
+	if err != nil {
+		return store.Reception{}, err
+	}
+	now := n.Now()
+	head, err := k.checkHead(n.Config, now, before, page.Head)
+	if err != nil {
+		return store.Reception{}, refusePage("head: %w", err)
+	}
+	r := store.Reception{Before: before, After: before}
+	acks, err := n.checkChain(&r, now, head, page.Items)
+	if err != nil {
+		return store.Reception{}, err
+	}
+	if r.Items, err = n.checkItems(ctx, k, now, page.Items); err != nil {
+		return store.Reception{}, err
+	}
+	r.After.HeadAt = max(before.HeadAt, head.IssuedAt)
+	if r.After.Checkpoint, err = n.checkLog(ctx, k, before.Checkpoint, []byte(head.Checkpoint)); err != nil {
+		return store.Reception{}, err
+	}
+	r.Acks, err = n.signAcks(ctx, acks)
+	return r, err
+}
+
+// checkHead verifies that a head is the hub's, for this member, and not older
+// than one seen before.
+func (k *known) checkHead(c Config, now time.Time, before store.Position, jws string) (feed.Head, error) {
+	payload, _, err := keys.Verify(jws, feed.HeadType, k.dir.HubKey)
+	if err != nil {
+		return feed.Head{}, err
+	}
+	h, err := feed.Parse[feed.Head](payload)
+	issued := time.Unix(h.IssuedAt, 0)
+	switch {
+	case err != nil:
+		return feed.Head{}, err
+	case h.Issuer != c.HubID:
+		return feed.Head{}, fmt.Errorf("it is by %s, not %s", h.Issuer, c.HubID)
+	case h.Recipient != c.Member:
+		return feed.Head{}, fmt.Errorf("it is the head of the feed of %s", h.Recipient)
+	case issued.After(now.Add(alert.MaxSkew)):
+		return feed.Head{}, errors.New("it is dated in the future")
+	case issued.Before(time.Unix(before.HeadAt, 0).Add(-alert.MaxSkew)):
+		return feed.Head{}, errors.New("it is older than one seen before")
+	}
+	return h, nil
+}
+
+// checkChain verifies that the items follow the position without a gap and lead
+// to the head, moves r.After there, and returns what there is to acknowledge.
+func (n *Node) checkChain(r *store.Reception, now time.Time, head feed.Head, items []feed.Item) ([]feed.Ack, error) {
+	if len(items) > feed.MaxPage {
+		return nil, refusePage("%d items, where %d were asked for", len(items), feed.MaxPage)
+	}
+	if r.After.Chain == "" {
+		r.After.Chain = feed.ChainStart(n.Member)
+	}
+	var acks []feed.Ack
+	for _, item := range items {
+		if item.Seq != r.After.Seq+1 {
+			return nil, refusePage("item %d stands in the place of item %d", item.Seq, r.After.Seq+1)
+		}
+		if item.Delivery != nil && item.Delivery.Digest() != item.Digest {
+			return nil, refusePage("item %d: the delivery has another digest than the item", item.Seq)
+		}
+		r.After.Seq, r.After.Chain = item.Seq, feed.Next(r.After.Chain, item.Seq, item.Digest)
+		if item.Delivery != nil {
+			acks = append(acks, feed.Ack{Issuer: n.Member, Hub: n.HubID, Seq: item.Seq, Chain: r.After.Chain, IssuedAt: now.Unix()})
+		}
+	}
+	switch {
+	case head.Seq != r.After.Seq:
+		return nil, refusePage("the head stands at item %d, the page ends at %d", head.Seq, r.After.Seq)
+	case head.Chain != r.After.Chain:
+		return nil, refusePage("the items after %d do not lead to the head's chain value at %d", r.Before.Seq, head.Seq)
+	}
+	return acks, nil
+}

@@ -1,0 +1,80 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/feed"
+	"github.com/entente-hub/entente/crypto/tlog"
+)
+
+// Hub is what a node asks of a hub, over a connection on which both have shown
+// who they are. Every error is a *problem.Error: the hub's own, Unavailable
+// where it can not be reached, or Internal where its answer makes no sense. It
+// is safe for concurrent use, and every method honours ctx. Nothing that it
+// returns is verified.
+type Hub interface {
+	// Publish hands over an alert with all disclosures and returns the receipt.
+	Publish(ctx context.Context, token string) (receipt string, err error)
+	// Audience asks who would get what of labelled portions.
+	Audience(ctx context.Context, q AudienceQuery) (Audience, error)
+	// Poll returns up to limit items of the feed after a sequence number, and
+	// waits up to wait for the first.
+	Poll(ctx context.Context, after int64, limit int, wait time.Duration) (feed.Page, error)
+	// Acknowledge hands over up to 100 signed acknowledgements. The hub may have
+	// taken some of them where it returns an error.
+	Acknowledge(ctx context.Context, acks []string) error
+	// Statements returns up to limit statements after a position, in order.
+	Statements(ctx context.Context, after int64, limit int) ([]PlacedStatement, error)
+	// SubmitStatement brings a statement into force; one that is changes nothing.
+	SubmitStatement(ctx context.Context, raw []byte) error
+	// Checkpoint returns the audit log's signed checkpoint.
+	Checkpoint(ctx context.Context) ([]byte, error)
+	// Consistency returns the proof that the log of size newer begins with that
+	// of size older; both are at least 1.
+	Consistency(ctx context.Context, older, newer int64) (tlog.ConsistencyPath, error)
+}
+
+// PlacedStatement is a statement at its position in the hub's list.
+type PlacedStatement struct {
+	Position int64
+	Raw      []byte
+}
+
+// AudienceQuery asks who would get what.
+type AudienceQuery struct {
+	Expires  int64 // of the alert to be, seconds since 1970-01-01 UTC
+	Portions []LabelledPortion
+}
+
+// LabelledPortion is a portion's label without its content.
+type LabelledPortion struct {
+	ID    alert.PortionID
+	Label alert.Label
+}
+
+// Audience is the hub's answer.
+type Audience struct {
+	Revision string // of the statements decided upon
+	Policy   string // digest of the policy bundle that decided
+	Portions []PortionAudience
+}
+
+// PortionAudience says who would get what of one portion.
+type PortionAudience struct {
+	Portion alert.PortionID
+	Members []MemberDecision
+}
+
+// MemberDecision says what one member would get, and why not more.
+type MemberDecision struct {
+	Member     alert.MemberID
+	Release    feed.Kind
+	Codes      []string // why content is not released
+	Message    string   // the first code in words
+	Agreements []CitedAgreement
+}
+
+// CitedAgreement is an agreement on which a release rests.
+type CitedAgreement struct{ ID, Digest string }

@@ -1,0 +1,193 @@
+// Package node is a member's national node: it signs and sends what the member
+// publishes, follows the member's feed at the hub, verifies all that it
+// receives up to the originators' roots, and acknowledges it (DESIGN section
+// 6). The hub enforces; a node believes it nothing that it can not verify.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/federation"
+	"github.com/entente-hub/entente/api/problem"
+	"github.com/entente-hub/entente/crypto/keys"
+	"github.com/entente-hub/entente/node/store"
+)
+
+// Timing of the loops.
+const (
+	pollWait      = 25 * time.Second // how long the hub is asked to wait for news
+	statementsAge = 30 * time.Second // how old the known statements may be
+	firstBackoff  = time.Second
+	lastBackoff   = 2 * time.Minute
+)
+
+// Config is all that a node is made of. Every field without a default is needed.
+type Config struct {
+	Member    alert.MemberID
+	HubID     federation.HubID
+	Authority keys.PublicKey // the federation authority's, pinned
+	Signer    keys.Signer    // the node's own key, certified by a statement of the member's
+	Store     store.Store
+	Hub       Hub
+	Egress    Egress
+	Log       *slog.Logger
+
+	Now     func() time.Time                // default: time.Now
+	Backoff func(attempt int) time.Duration // pause after failure number attempt, from 1; default: Backoff
+}
+
+// Node is a running national node. It is safe for concurrent use. Its Config must
+// not be changed.
+type Node struct {
+	Config
+	known    atomic.Pointer[known]
+	syncing  sync.Mutex             // held while statements are fetched
+	passed   int64                  // position of the last statement looked at; under syncing
+	revision atomic.Pointer[string] // of the last delivery that had another than the node's
+	health   health
+	woken    wakes
+}
+
+// wakes holds one slot for each loop that others wake.
+type wakes struct{ sender, acks, statements chan struct{} }
+
+// New returns a node on what its store holds. All statements in it are verified
+// again from the authority's key on: the error of a store that has been tampered
+// with is that of the first that fails.
+func New(ctx context.Context, c Config) (*Node, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Backoff == nil {
+		c.Backoff = Backoff
+	}
+	switch {
+	case c.Member == "" || c.HubID == "" || c.Authority.IsZero() || c.Signer == nil:
+		return nil, errors.New("node: member, hub, authority's key and signer are needed")
+	case c.Store == nil || c.Hub == nil || c.Egress == nil || c.Log == nil:
+		return nil, errors.New("node: store, hub, egress policy and log are needed")
+	case c.Signer.Public().Owner() != string(c.Member):
+		return nil, fmt.Errorf("node: key %s is not one of %s", c.Signer.Public().KeyID(), c.Member)
+	}
+	n := &Node{Config: c, woken: wakes{make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)}}
+	list, err := c.Store.Statements(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	k, err := newKnown(c.Authority).with(c.Now(), list...)
+	if err != nil {
+		return nil, fmt.Errorf("node: the stored statements do not verify: %w", err)
+	}
+	n.known.Store(k)
+	return n, nil
+}
+
+// Run sends, follows, acknowledges and keeps the statements up to date until ctx
+// ends. It returns nil then: whatever fails is tried again, shown by Status and
+// logged.
+func (n *Node) Run(ctx context.Context) error {
+	var loops sync.WaitGroup
+	for _, l := range []loop{
+		{name: loopStatements, step: n.statementsStep, wake: n.woken.statements, pause: statementsAge},
+		{name: loopFeed, step: n.feedStep, pause: firstBackoff},
+		{name: loopOutbox, step: n.outboxStep, wake: n.woken.sender},
+		{name: loopAcks, step: n.acksStep, wake: n.woken.acks},
+	} {
+		loops.Go(func() { n.loop(ctx, l) })
+	}
+	loops.Wait()
+	return nil
+}
+
+// loop is one of the things that a node does for ever.
+type loop struct {
+	name string
+	// step does one thing. It reports whether there may be more to do at once.
+	step func(context.Context) (more bool, err error)
+	wake <-chan struct{} // ends a pause early
+	// pause between steps when there is no more to do; 0: until it is woken.
+	pause time.Duration
+}
+
+// loop runs one loop until ctx ends. This is the edge where errors are logged.
+func (n *Node) loop(ctx context.Context, l loop) {
+	for failures := 0; ctx.Err() == nil; {
+		more, err := l.step(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		n.outcome(ctx, l.name, err)
+		switch {
+		case err != nil:
+			failures++
+			pause(ctx, n.Backoff(failures), l.wake)
+		case more:
+			failures = 0
+		default:
+			failures = 0
+			pause(ctx, l.pause, l.wake)
+		}
+	}
+}
+
+// outcome notes how a step went. When the hub answers again, everything that
+// waits for it is woken.
+func (n *Node) outcome(ctx context.Context, name string, err error) {
+	if err != nil {
+		n.health.failed(name, err)
+		level := slog.LevelError
+		if problem.KindOf(err) == problem.Unavailable {
+			level = slog.LevelWarn
+		}
+		n.Log.Log(ctx, level, "not done, will be tried again", "what", name, "error", err.Error())
+		return
+	}
+	if n.health.well(name) && name == loopFeed {
+		wake(n.woken.sender)
+		wake(n.woken.acks)
+		wake(n.woken.statements)
+	}
+}
+
+// wake fills a loop's slot.
+func wake(slot chan<- struct{}) {
+	select {
+	case slot <- struct{}{}:
+	default:
+	}
+}
+
+// pause returns after d, when woken or when ctx ends. Without d it waits for one
+// of the others.
+func pause(ctx context.Context, d time.Duration, woken <-chan struct{}) {
+	var after <-chan time.Time
+	if d > 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		after = t.C
+	}
+	select {
+	case <-after:
+	case <-woken:
+	case <-ctx.Done():
+	}
+}
+
+// Backoff returns the pause after failure number attempt, counted from 1: it
+// doubles from one second up to two minutes, and up to half of it is left to
+// chance so that the nodes of a federation do not all come back at once.
+func Backoff(attempt int) time.Duration {
+	d := lastBackoff
+	if attempt < 8 { // 2^7 s lies beyond lastBackoff
+		d = min(firstBackoff<<max(attempt-1, 0), lastBackoff)
+	}
+	return d - rand.N(d/2+1)
+}

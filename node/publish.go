@@ -1,0 +1,178 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/problem"
+	"github.com/entente-hub/entente/crypto/keys"
+	"github.com/entente-hub/entente/crypto/sdjwt"
+	"github.com/entente-hub/entente/node/store"
+	"github.com/entente-hub/entente/trust"
+)
+
+// jtiSize is the size of an alert's jti in bytes.
+const jtiSize = 16
+
+// Egress is the member's own policy on what may leave it.
+type Egress interface {
+	// Check returns every reason against an alert with these labels; none: it
+	// may leave. An error means that nothing may leave.
+	Check(ctx context.Context, originator alert.MemberID, labels []alert.Label) ([]Refusal, error)
+}
+
+// Refusal is one reason of the member's own against an alert.
+type Refusal struct {
+	Code    string
+	Message string
+	Portion int // index of the portion's label; -1: the alert as a whole
+}
+
+// Draft is what somebody wants to publish.
+type Draft struct {
+	Objects []json.RawMessage // STIX 2.1 objects
+	Plan    alert.Plan        // how they become labelled portions
+}
+
+// Publish composes an alert, signs it and queues it. When it returns nil the
+// alert is on stable storage; that the hub has it is told by Outgoing. Errors
+// are *problem.Error: Malformed, EgressDenied with the reasons' codes,
+// TooLarge, BadSignature (the node's key is not certified), Unavailable or
+// Internal; then nothing is stored or, if the store failed, perhaps all.
+func (n *Node) Publish(ctx context.Context, d Draft) (*store.Outgoing, error) {
+	portions, lifetime, err := n.compose(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	now := n.Now()
+	a, err := n.newAlert(now, lifetime, portions)
+	if err != nil {
+		return nil, err
+	}
+	token, err := trust.IssueAlert(ctx, n.Signer, a)
+	if errors.Is(err, keys.ErrUnavailable) || ctx.Err() != nil {
+		return nil, problem.Wrap(problem.Unavailable, err, "the alert can not be signed now")
+	} else if errors.Is(err, sdjwt.ErrTooLarge) {
+		return nil, problem.New(problem.TooLarge, "%w", err)
+	} else if err != nil {
+		return nil, problem.New(problem.Malformed, "%w", err)
+	}
+	if err := n.verifyOwn(ctx, token); err != nil {
+		return nil, err
+	}
+	o := store.Outgoing{ID: a.Subject, Version: a.Version, Token: token, Digest: digestOf(token),
+		State: store.Queued, QueuedAt: now.UTC().Truncate(time.Microsecond)}
+	if err := n.Store.Enqueue(ctx, o); err != nil {
+		return nil, problem.Wrap(problem.Unavailable, err, "the outbox can not be written to")
+	}
+	wake(n.woken.sender)
+	return &o, nil
+}
+
+// verifyOwn verifies an alert as its recipients will: what would not verify there
+// shows here, before anybody relies on it. A node that knows no registry yet, or
+// not that its key is certified, looks for new statements first.
+func (n *Node) verifyOwn(ctx context.Context, token string) error {
+	verify := func() error {
+		k, err := n.registered()
+		if err == nil {
+			_, err = k.dir.VerifyAlert(token)
+		}
+		return err
+	}
+	err := verify()
+	if kind := problem.KindOf(err); err == nil || kind != problem.Unavailable && kind != problem.BadSignature {
+		return err
+	}
+	if learned, fetchErr := n.fetchStatements(ctx); fetchErr != nil || !learned {
+		return err
+	}
+	return verify()
+}
+
+// Preview tells who would get what of a draft: the member's own policy first, then
+// the hub. Nothing is stored here. Errors are those of Publish, or the hub's.
+func (n *Node) Preview(ctx context.Context, d Draft) (Audience, error) {
+	portions, lifetime, err := n.compose(ctx, d)
+	if err != nil {
+		return Audience{}, err
+	}
+	q := AudienceQuery{Expires: n.Now().Add(lifetime).Unix()}
+	for _, p := range portions {
+		q.Portions = append(q.Portions, LabelledPortion{ID: p.ID, Label: *p.Label})
+	}
+	return n.Hub.Audience(ctx, q)
+}
+
+// compose makes a draft's portions and asks the member's own policy.
+func (n *Node) compose(ctx context.Context, d Draft) ([]alert.Portion, time.Duration, error) {
+	if err := d.Plan.Normalize(); err != nil {
+		return nil, 0, problem.New(problem.Malformed, "plan: %w", err)
+	}
+	lifetime, err := d.Plan.Lifetime()
+	if err != nil {
+		return nil, 0, problem.New(problem.Malformed, "plan: %w", err)
+	}
+	portions, err := d.Plan.Split(d.Objects)
+	if err != nil {
+		return nil, 0, problem.New(problem.Malformed, "%w", err)
+	}
+	labels := make([]alert.Label, len(portions))
+	for i, p := range portions {
+		labels[i] = *p.Label
+	}
+	refusals, err := n.Egress.Check(ctx, n.Member, labels)
+	if err != nil {
+		return nil, 0, problem.Wrap(problem.Unavailable, err, "the national egress policy does not answer")
+	}
+	if len(refusals) > 0 {
+		return nil, 0, denied(refusals, portions)
+	}
+	return portions, lifetime, nil
+}
+
+func denied(refusals []Refusal, portions []alert.Portion) error {
+	var codes, texts []string
+	for _, r := range refusals {
+		codes = append(codes, r.Code)
+		where := ""
+		if r.Portion >= 0 && r.Portion < len(portions) {
+			where = fmt.Sprintf("portion %s: ", portions[r.Portion].ID)
+		}
+		texts = append(texts, where+r.Message)
+	}
+	slices.Sort(codes)
+	return &problem.Error{Kind: problem.EgressDenied, Detail: strings.Join(texts, "; "), Codes: slices.Compact(codes)}
+}
+
+func (n *Node) newAlert(now time.Time, lifetime time.Duration, portions []alert.Portion) (alert.Alert, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return alert.Alert{}, problem.Wrap(problem.Internal, err, "")
+	}
+	var jti [jtiSize]byte
+	_, _ = rand.Read(jti[:]) // crypto/rand.Read never fails since Go 1.24
+	return alert.Alert{
+		Payload: alert.Payload{Issuer: n.Member, Subject: alert.ID(id.String()), Version: 1,
+			JTI:      base64.RawURLEncoding.EncodeToString(jti[:]),
+			IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix()},
+		Portions: portions,
+	}, nil
+}
+
+// digestOf is the digest by which a receipt names an alert as sent.
+func digestOf(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}

@@ -1,0 +1,110 @@
+package server
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/entente-hub/entente/api/hubapi"
+	"github.com/entente-hub/entente/api/nodeapi"
+	"github.com/entente-hub/entente/api/problem"
+	"github.com/entente-hub/entente/node"
+	"github.com/entente-hub/entente/node/store"
+)
+
+// unverified begins the banner of what does not verify any more.
+const unverified = "NOT VERIFIED: "
+
+func outgoing(o store.Outgoing) nodeapi.Outgoing {
+	out := nodeapi.Outgoing{Id: string(o.ID), Version: int32(o.Version), Digest: o.Digest,
+		State: nodeapi.OutgoingState(o.State), QueuedAt: o.QueuedAt, Attempts: o.Attempts,
+		LastError: optional(o.LastError), Receipt: optional(o.Receipt)}
+	if o.Problem != "" {
+		out.Problem = optional(problem.Kind.Type(o.Problem))
+	}
+	if len(o.Codes) > 0 {
+		out.Codes = &o.Codes
+	}
+	return out
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func received(r node.Received) nodeapi.Received {
+	a := r.Alert
+	out := nodeapi.Received{Seq: r.Seq, Originator: string(a.Issuer), Id: string(a.Subject), Version: int32(a.Version),
+		IssuedAt: seconds(a.IssuedAt), Expires: seconds(a.Expires), ReceivedAt: r.ReceivedAt,
+		Banner: r.Banner, Portions: []nodeapi.ReceivedPortion{}}
+	if r.Fault != nil {
+		out.Banner = unverified + r.Fault.Error()
+	}
+	for i, p := range a.Portions {
+		portion := nodeapi.ReceivedPortion{Portion: string(p.ID), Notice: optional(p.Notice),
+			Release: nodeapi.ReceivedPortionRelease(r.Delivery.Releases[i].Kind)}
+		if p.Content != nil {
+			n := len(p.Content.Objects)
+			portion.Objects = &n
+		}
+		out.Portions = append(out.Portions, portion)
+	}
+	return out
+}
+
+func seconds(unix int64) time.Time { return time.Unix(unix, 0).UTC() }
+
+func receivedAlert(r node.Received) nodeapi.ReceivedAlert {
+	out := nodeapi.ReceivedAlert{Summary: received(r), SignedBy: r.Alert.KeyID, WithheldOrDecoy: r.Alert.Hidden,
+		Alert: r.Delivery.Alert, Portions: []nodeapi.HeldPortion{}}
+	for i, p := range r.Alert.Portions {
+		release := r.Delivery.Releases[i]
+		held := nodeapi.HeldPortion{Portion: string(p.ID), Notice: optional(p.Notice), Label: p.Label,
+			Release: nodeapi.HeldPortionRelease(release.Kind), Obligations: release.Obligations}
+		if len(release.Agreements) > 0 {
+			held.Agreements = &release.Agreements
+		}
+		if p.Content != nil {
+			objects := append([]json.RawMessage{}, p.Content.Objects...)
+			held.Grading, held.Objects = p.Content.Grading, &objects
+		}
+		out.Portions = append(out.Portions, held)
+	}
+	return out
+}
+
+func audience(a node.Audience) nodeapi.AudienceAnswer {
+	out := nodeapi.AudienceAnswer{Revision: a.Revision, Policy: a.Policy, Portions: []hubapi.PortionAudience{}}
+	for _, p := range a.Portions {
+		portion := hubapi.PortionAudience{Portion: string(p.Portion), Members: []hubapi.MemberDecision{}}
+		for _, m := range p.Members {
+			d := hubapi.MemberDecision{Member: string(m.Member), Release: hubapi.MemberDecisionRelease(m.Release), Message: optional(m.Message)}
+			if len(m.Codes) > 0 {
+				d.Codes = &m.Codes
+			}
+			var cited []hubapi.CitedAgreement
+			for _, c := range m.Agreements {
+				cited = append(cited, hubapi.CitedAgreement{Id: c.ID, Digest: c.Digest})
+			}
+			if len(cited) > 0 {
+				d.Agreements = &cited
+			}
+			portion.Members = append(portion.Members, d)
+		}
+		out.Portions = append(out.Portions, portion)
+	}
+	return out
+}
+
+func status(n *node.Node, s node.Status) nodeapi.Status {
+	out := nodeapi.Status{Member: string(n.Member), Hub: string(n.HubID), Following: s.Following, LastError: optional(s.LastError),
+		Cursor: s.Cursor, Inbox: s.Counts.Inbox, Revision: s.Revision}
+	if !s.LastContact.IsZero() {
+		at := s.LastContact.UTC()
+		out.LastContact = &at
+	}
+	out.Outbox.Queued, out.Outbox.Accepted, out.Outbox.Refused = s.Counts.Queued, s.Counts.Accepted, s.Counts.Refused
+	return out
+}

@@ -1,0 +1,125 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/node/store"
+)
+
+// Position implements store.Store.
+func (s *Store) Position(ctx context.Context) (store.Position, error) {
+	var p store.Position
+	err := s.read.QueryRowContext(ctx, "SELECT seq, chain, head_at, checkpoint FROM position WHERE one = 1").
+		Scan(&p.Seq, &p.Chain, &p.HeadAt, &p.Checkpoint)
+	if err != nil {
+		return store.Position{}, fmt.Errorf("sqlite: %w", err)
+	}
+	if len(p.Checkpoint) == 0 {
+		p.Checkpoint = nil
+	}
+	return p, nil
+}
+
+// Receive implements store.Store.
+func (s *Store) Receive(ctx context.Context, r store.Reception) error {
+	if r.After.Seq != r.Before.Seq+int64(len(r.Items)) {
+		return fmt.Errorf("sqlite: %d items from %d to %d", len(r.Items), r.Before.Seq, r.After.Seq)
+	}
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		b, a := r.Before, r.After
+		if err := changeOne(ctx, tx, "UPDATE position SET seq = ?, chain = ?, head_at = ?, checkpoint = ?"+
+			" WHERE one = 1 AND seq = ? AND chain = ? AND head_at = ? AND checkpoint = ?",
+			a.Seq, a.Chain, a.HeadAt, blob(a.Checkpoint), b.Seq, b.Chain, b.HeadAt, blob(b.Checkpoint)); err != nil {
+			return err
+		}
+		for i, item := range r.Items {
+			if item.Seq != b.Seq+1+int64(i) {
+				return fmt.Errorf("sqlite: item %d in the place of %d", item.Seq, b.Seq+1+int64(i))
+			}
+			if err := insertItem(ctx, tx, item); err != nil {
+				return err
+			}
+		}
+		for _, ack := range r.Acks {
+			if err := changeOne(ctx, tx, "INSERT INTO acks (seq, token) VALUES (?, ?)", ack.Seq, ack.Token); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func insertItem(ctx context.Context, tx *sql.Tx, i store.Item) error {
+	if i.Delivery == nil {
+		return changeOne(ctx, tx, "INSERT INTO inbox (seq, digest, received_at) VALUES (?, ?, ?)", i.Seq, i.Digest, micros(i.ReceivedAt))
+	}
+	return changeOne(ctx, tx, "INSERT INTO inbox (seq, digest, received_at, delivery, originator, id, version, signed_digest)"+
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?)", i.Seq, i.Digest, micros(i.ReceivedAt), i.Delivery,
+		string(i.Originator), string(i.ID), i.Version, i.SignedDigest)
+}
+
+// blob keeps a nil slice from becoming NULL.
+func blob(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+const selectItems = "SELECT seq, digest, received_at, delivery, originator, id, version, signed_digest FROM inbox WHERE delivery IS NOT NULL"
+
+// Inbox implements store.Store.
+func (s *Store) Inbox(ctx context.Context, after int64, limit int) ([]store.Item, error) {
+	return collect(ctx, s.read, scanItem, selectItems+" AND seq > ? ORDER BY seq LIMIT ?", after, max(limit, 0))
+}
+
+// Received implements store.Store.
+func (s *Store) Received(ctx context.Context, originator alert.MemberID, id alert.ID, version int) (*store.Item, error) {
+	i, err := scanItem(s.read.QueryRowContext(ctx, selectItems+" AND originator = ? AND id = ? AND version = ? ORDER BY seq DESC LIMIT 1",
+		string(originator), string(id), version))
+	if err != nil {
+		return nil, notFound(err)
+	}
+	return &i, nil
+}
+
+func scanItem(row scanner) (store.Item, error) {
+	var i store.Item
+	var at int64
+	err := row.Scan(&i.Seq, &i.Digest, &at, &i.Delivery, &i.Originator, &i.ID, &i.Version, &i.SignedDigest)
+	i.ReceivedAt = fromMicros(at)
+	return i, err
+}
+
+// Acks implements store.Store.
+func (s *Store) Acks(ctx context.Context, limit int) ([]store.Ack, error) {
+	return collect(ctx, s.read, func(row scanner) (a store.Ack, err error) {
+		err = row.Scan(&a.Seq, &a.Token)
+		return a, err
+	}, "SELECT seq, token FROM acks WHERE refused = '' ORDER BY seq LIMIT ?", max(limit, 0))
+}
+
+// AcksTaken implements store.Store.
+func (s *Store) AcksTaken(ctx context.Context, seqs []int64) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		for _, seq := range seqs {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM acks WHERE seq = ?", seq); err != nil {
+				return fmt.Errorf("sqlite: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// AckRefused implements store.Store.
+func (s *Store) AckRefused(ctx context.Context, seq int64, reason string) error {
+	if reason == "" {
+		reason = "refused"
+	}
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		return changeOne(ctx, tx, "UPDATE acks SET refused = ? WHERE seq = ?", reason, seq)
+	})
+}

@@ -1,0 +1,68 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/entente-hub/entente/node/store"
+)
+
+// Statements implements store.Store.
+func (s *Store) Statements(ctx context.Context) ([]store.Statement, error) {
+	return collect(ctx, s.read, func(row scanner) (st store.Statement, err error) {
+		err = row.Scan(&st.Position, &st.Raw)
+		return st, err
+	}, "SELECT position, raw FROM statements ORDER BY position")
+}
+
+// AddStatements implements store.Store.
+func (s *Store) AddStatements(ctx context.Context, list []store.Statement) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		for _, st := range list {
+			if err := changeOne(ctx, tx, "INSERT INTO statements (position, raw) SELECT ?1, ?2"+
+				" WHERE ?1 > (SELECT coalesce(max(position), 0) FROM statements)", st.Position, st.Raw); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Raise implements store.Store.
+func (s *Store) Raise(ctx context.Context, a store.Alarm) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO alarms (kind, at, detail, evidence) SELECT ?, ?, ?, ?"+
+			" WHERE (SELECT count(*) FROM alarms) < ? ON CONFLICT (kind, detail) DO NOTHING",
+			a.Kind, micros(a.At), a.Detail, blob(a.Evidence), store.MaxAlarms)
+		if err != nil {
+			return fmt.Errorf("sqlite: %w", err)
+		}
+		return nil
+	})
+}
+
+// Alarms implements store.Store.
+func (s *Store) Alarms(ctx context.Context, limit int) ([]store.Alarm, error) {
+	return collect(ctx, s.read, func(row scanner) (a store.Alarm, err error) {
+		var at int64
+		err = row.Scan(&a.Kind, &at, &a.Detail, &a.Evidence)
+		a.At = fromMicros(at)
+		return a, err
+	}, "SELECT kind, at, detail, evidence FROM alarms ORDER BY n DESC LIMIT ?", max(limit, 0))
+}
+
+// Counts implements store.Store.
+func (s *Store) Counts(ctx context.Context) (store.Counts, error) {
+	var c store.Counts
+	err := s.read.QueryRowContext(ctx, `SELECT
+		(SELECT count(*) FROM inbox WHERE delivery IS NOT NULL), (SELECT count(*) FROM inbox WHERE delivery IS NULL),
+		(SELECT count(*) FROM outbox WHERE state = 'queued'), (SELECT count(*) FROM outbox WHERE state = 'accepted'),
+		(SELECT count(*) FROM outbox WHERE state = 'refused'), (SELECT count(*) FROM acks WHERE refused = ''),
+		(SELECT count(*) FROM alarms)`).
+		Scan(&c.Inbox, &c.Withheld, &c.Queued, &c.Accepted, &c.Refused, &c.Acks, &c.Alarms)
+	if err != nil {
+		return store.Counts{}, fmt.Errorf("sqlite: %w", err)
+	}
+	return c, nil
+}

@@ -1,0 +1,204 @@
+// Package store is the contract between a national node and its database: the
+// statements that it has verified, what it sends, what it has received, and how
+// far it has followed its feed. node/store/sqlite implements it.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/problem"
+)
+
+var (
+	// ErrNotFound: what was asked for is not stored.
+	ErrNotFound = errors.New("store: not found")
+	// ErrStale: the condition of a write no longer holds; nothing was written.
+	ErrStale = errors.New("store: has moved on")
+	// ErrExists: something is stored under that name already; nothing was written.
+	ErrExists = errors.New("store: exists already")
+)
+
+// MaxAlarms bounds how many alarms are kept, so that whoever causes them can not
+// fill the disk.
+const MaxAlarms = 1000
+
+// Store keeps a node's state. It is safe for concurrent use by one process.
+//
+// Each method that writes does so in one transaction, and what it has written is
+// on stable storage when it returns nil. ErrStale, ErrExists and ErrNotFound
+// mean that nothing was written. Any other error of a write, a context's too,
+// means that all of it was written or nothing: the caller reads back, or makes
+// the same write again, whose condition then tells. Texts and contents are
+// given back as they came. A limit of 0 or less returns nothing.
+type Store interface {
+	// Statements returns all verified statements, in the order of their positions.
+	Statements(ctx context.Context) ([]Statement, error)
+
+	// AddStatements stores statements after those that are stored. The positions
+	// must rise, the first above the last stored one; else ErrStale.
+	AddStatements(ctx context.Context, list []Statement) error
+
+	// Enqueue stores an alert to be sent, as the last in order. Only ID,
+	// Version, Token, Digest and QueuedAt are looked at. ErrExists if there is
+	// one of that id and version.
+	Enqueue(ctx context.Context, o Outgoing) error
+
+	// Next returns the queued alert that was stored first, or ErrNotFound.
+	Next(ctx context.Context) (*Outgoing, error)
+
+	// Attempted counts a failed attempt to send a queued alert and keeps its
+	// error's text. ErrStale if the alert is not queued.
+	Attempted(ctx context.Context, id alert.ID, version int, lastError string) error
+
+	// Settle ends the sending of a queued alert and counts the attempt.
+	// ErrStale if the alert is not queued.
+	Settle(ctx context.Context, id alert.ID, version int, s Settlement) error
+
+	// Outgoing returns one version, or ErrNotFound.
+	Outgoing(ctx context.Context, id alert.ID, version int) (*Outgoing, error)
+
+	// Outbox returns up to limit alerts, newest first, without their tokens.
+	Outbox(ctx context.Context, limit int) ([]Outgoing, error)
+
+	// Position returns how far the feed has been followed: the zero Position
+	// before the first Receive.
+	Position(ctx context.Context) (Position, error)
+
+	// Receive stores the items of a page with their acknowledgements and
+	// moves the position, all or nothing. ErrStale unless the stored position
+	// is Before; then nothing is written. So each item is stored once.
+	Receive(ctx context.Context, r Reception) error
+
+	// Inbox returns up to limit deliveries after a sequence number, oldest
+	// first; withheld items are left out.
+	Inbox(ctx context.Context, after int64, limit int) ([]Item, error)
+
+	// Received returns the latest delivery of one version, or ErrNotFound.
+	Received(ctx context.Context, originator alert.MemberID, id alert.ID, version int) (*Item, error)
+
+	// Acks returns up to limit acknowledgements that the hub has neither taken
+	// nor refused, in the order of their sequence numbers.
+	Acks(ctx context.Context, limit int) ([]Ack, error)
+
+	// AcksTaken removes acknowledgements that the hub has taken. Those that are
+	// not stored are passed over.
+	AcksTaken(ctx context.Context, seqs []int64) error
+
+	// AckRefused keeps an acknowledgement with the reason of its refusal; it is
+	// not returned by Acks any more. ErrStale if it is not stored.
+	AckRefused(ctx context.Context, seq int64, reason string) error
+
+	// Raise stores an alarm. One of the same kind and detail is stored once; the
+	// first stays. So do the first MaxAlarms: what comes after them is not stored.
+	Raise(ctx context.Context, a Alarm) error
+
+	// Alarms returns up to limit alarms, newest first.
+	Alarms(ctx context.Context, limit int) ([]Alarm, error)
+
+	// Counts returns how much is stored.
+	Counts(ctx context.Context) (Counts, error)
+
+	// Ping reports whether the database can be written to.
+	Ping(ctx context.Context) error
+
+	// Close waits for calls under way and releases everything.
+	Close() error
+}
+
+// Statement is a verified statement at its position in the hub's list.
+type Statement struct {
+	Position int64
+	Raw      []byte // the general JWS
+}
+
+// State says what has become of an outgoing alert.
+type State string
+
+// The states. Queued is the only one that changes.
+const (
+	Queued   State = "queued"
+	Accepted State = "accepted" // the hub's receipt has been verified
+	Refused  State = "refused"  // the hub will never take it
+)
+
+// Outgoing is one version of an alert in the outbox.
+type Outgoing struct {
+	ID        alert.ID
+	Version   int
+	Token     string // the SD-JWT with all of its disclosures
+	Digest    string // SHA-256 of Token, base64url
+	State     State
+	QueuedAt  time.Time // to the microsecond, UTC
+	Attempts  int
+	LastError string       // of the last failed attempt, or ""
+	Problem   problem.Kind // of a refusal, or ""
+	Codes     []string     // of a refusal
+	Receipt   string       // the JWS of feed.Receipt, once accepted
+}
+
+// Settlement is how the sending of an alert ended.
+type Settlement struct {
+	State   State        // Accepted or Refused
+	Receipt string       // where accepted
+	Problem problem.Kind // where refused, as are the others
+	Codes   []string
+	Error   string
+}
+
+// Position is how far a feed has been followed, and what the hub's word was there.
+type Position struct {
+	Seq        int64  // of the last item stored; 0: none
+	Chain      string // the chain value at Seq; "" before the first head
+	HeadAt     int64  // iat of the last head, seconds since 1970-01-01 UTC
+	Checkpoint []byte // the audit log's last verified checkpoint, a signed note
+}
+
+// Item is one place in the feed. Delivery is nil where it was withheld; then
+// the alert's fields are zero.
+type Item struct {
+	Seq          int64
+	Digest       string    // of the delivery, as the chain has it
+	ReceivedAt   time.Time // to the microsecond, UTC
+	Delivery     []byte    // JSON of feed.Delivery
+	Originator   alert.MemberID
+	ID           alert.ID
+	Version      int
+	SignedDigest string // of the alert's signed part, base64url
+}
+
+// Ack is a signed acknowledgement of one item.
+type Ack struct {
+	Seq   int64
+	Token string // the JWS of feed.Ack
+}
+
+// Reception is what one verified page adds.
+type Reception struct {
+	Before Position // what the page was verified against
+	After  Position
+	Items  []Item // Before.Seq+1, Before.Seq+2, … up to After.Seq
+	Acks   []Ack
+}
+
+// Alarm is a sign that somebody does not keep to the rules. It stays stored
+// with its evidence until an operator has looked into it.
+type Alarm struct {
+	Kind     string // "log", "statement" or "ack"
+	At       time.Time
+	Detail   string
+	Evidence []byte // what was received: a checkpoint, a statement, an acknowledgement
+}
+
+// Counts says how much is stored.
+type Counts struct {
+	Inbox    int64 // deliveries, withheld items not counted
+	Withheld int64
+	Queued   int64
+	Accepted int64
+	Refused  int64
+	Acks     int64 // waiting
+	Alarms   int64
+}

@@ -1,0 +1,104 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/transparency-dev/formats/log"
+
+	"github.com/entente-hub/entente/api/federation"
+	"github.com/entente-hub/entente/crypto/tlog"
+)
+
+// Origin is the name of a hub's audit log in its checkpoints.
+func Origin(hub federation.HubID) string { return "entente/" + string(hub) }
+
+// openCheckpoint verifies a checkpoint with any one of the hub's keys.
+func (k *known) openCheckpoint(hub federation.HubID, signed []byte) (tlog.Checkpoint, error) {
+	list, err := k.hubKeys()
+	if err != nil {
+		return tlog.Checkpoint{}, err
+	}
+	err = errors.New("the hub has no keys")
+	for _, pub := range list {
+		var c tlog.Checkpoint
+		if c, err = tlog.OpenCheckpoint(signed, pub, Origin(hub)); err == nil {
+			return c, nil
+		}
+	}
+	return tlog.Checkpoint{}, err
+}
+
+// checkLog verifies a checkpoint of the hub's audit log, and that the log still
+// begins with all that it held at the last one: before, nil if none was seen. It
+// returns what to store. A log that has changed or shrunk is an alarm, kept with
+// both checkpoints: they prove it.
+func (n *Node) checkLog(ctx context.Context, k *known, before, signed []byte) ([]byte, error) {
+	c, err := k.openCheckpoint(n.HubID, signed)
+	if err != nil {
+		return nil, refusePage("head: %w", err)
+	}
+	if before == nil {
+		return signed, nil
+	}
+	old, err := storedCheckpoint(before)
+	if err != nil {
+		return nil, err
+	}
+	alarm := func(format string, args ...any) error {
+		fault := fmt.Errorf(format, args...)
+		return errors.Join(refusePage("%w", fault), n.raise(ctx, alarmLog, bytes.Join([][]byte{before, signed}, nil), "%w", fault))
+	}
+	switch {
+	case c.Size < old.Size:
+		return nil, alarm("the hub's audit log has shrunk: it had %d entries", old.Size)
+	case c.Size == old.Size && c.Root == old.Root:
+		return before, nil
+	case c.Size == old.Size:
+		return nil, alarm("the hub has shown two audit logs of %d entries", old.Size)
+	}
+	var proof tlog.ConsistencyPath
+	if old.Size > 0 {
+		if proof, err = n.Hub.Consistency(ctx, old.Size, c.Size); err != nil {
+			return nil, err
+		}
+	}
+	if err := tlog.VerifyConsistency(proof, c.Size, c.Root, old.Size, old.Root); err != nil {
+		return nil, alarm("the hub's audit log does not begin with the %d entries that it had", old.Size)
+	}
+	return signed, nil
+}
+
+// storedCheckpoint reads a checkpoint that was verified when it was stored; the
+// key that signed it may be gone by now.
+func storedCheckpoint(signed []byte) (tlog.Checkpoint, error) {
+	var c log.Checkpoint
+	if _, err := c.Unmarshal(signed); err != nil || len(c.Hash) != tlog.HashSize || c.Size > tlog.MaxSize {
+		return tlog.Checkpoint{}, errors.Join(errors.New("the stored checkpoint is damaged"), err)
+	}
+	return tlog.Checkpoint{Origin: c.Origin, Size: int64(c.Size), Root: tlog.Hash(c.Hash)}, nil
+}
+
+// Witness fetches the hub's current checkpoint and verifies that the log has only
+// grown since the one last stored, which stays as it is. Errors are
+// *problem.Error, wrap ErrPage where the checkpoint is refused, or are the store's.
+func (n *Node) Witness(ctx context.Context) (tlog.Checkpoint, error) {
+	k, err := n.registered()
+	if err != nil {
+		return tlog.Checkpoint{}, err
+	}
+	before, err := n.Store.Position(ctx)
+	if err != nil {
+		return tlog.Checkpoint{}, err
+	}
+	signed, err := n.Hub.Checkpoint(ctx)
+	if err != nil {
+		return tlog.Checkpoint{}, err
+	}
+	if _, err := n.checkLog(ctx, k, before.Checkpoint, signed); err != nil {
+		return tlog.Checkpoint{}, err
+	}
+	return k.openCheckpoint(n.HubID, signed)
+}
