@@ -1,0 +1,272 @@
+package cli
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/feed"
+	"github.com/entente-hub/entente/api/nodeapi"
+	"github.com/entente-hub/entente/cli/setup"
+	hubserver "github.com/entente-hub/entente/hub/server"
+	nodeserver "github.com/entente-hub/entente/node/server"
+)
+
+//go:embed demodata
+var demoData embed.FS
+
+func demoCommand() *cobra.Command {
+	var d demo
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "See a federation of four members at work, attacked and audited",
+		Long: `Makes a federation of four members in a fresh folder, starts its hub and four
+nodes on loopback, publishes three alerts, shows who got which part and why,
+attacks it three ways, and verifies the audit log. It ends with exit code 0 only
+if every one of these came out as it must.
+
+With --serve everything stays up, and the output tells how to go on from another
+terminal.`,
+		Example: "  entente demo\n  entente demo --serve --dir trial",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d.out, d.errOut = cmd.OutOrStdout(), cmd.ErrOrStderr()
+			return d.run(cmd.Context())
+		},
+	}
+	c.Flags().StringVar(&d.dir, "dir", "", "fresh folder for the federation (default: a temporary one, removed in the end)")
+	c.Flags().StringVar(&d.dsn, "postgres", "", "connection string of an empty PostgreSQL database for the hub (default: SQLite)")
+	c.Flags().BoolVar(&d.serve, "serve", false, "leave everything running until interrupted")
+	return c
+}
+
+// demo is one run. Its steps fill it in.
+type demo struct {
+	dir, dsn    string
+	serve       bool
+	out, errOut io.Writer
+
+	setup.Layout
+	spec    setup.Spec
+	hubCfg  hubserver.Config
+	nodeCfg map[alert.MemberID]nodeserver.Config
+	nodes   map[alert.MemberID]*nodeserver.Client
+	alerts  []*demoAlert
+	refused int // attacks that were refused as they must
+}
+
+// demoAlert is an alert of the demo and what must become of it, written down
+// apart from the policy that decides it.
+type demoAlert struct {
+	title  string
+	from   alert.MemberID
+	file   string
+	expect map[string]map[alert.MemberID]feed.Kind // portion → member; absent: none
+
+	draft    nodeapi.Draft
+	sent     *nodeapi.Outgoing
+	decided  *nodeapi.AudienceAnswer
+	arrival  time.Duration // from publish to verified in the last inbox
+	received map[alert.MemberID]*nodeapi.ReceivedAlert
+}
+
+func demoAlerts() []*demoAlert {
+	const content, existence = feed.Content, feed.Existence
+	all := map[alert.MemberID]feed.Kind{"XA": content, "XB": content, "XC": content, "XD": content}
+	return []*demoAlert{
+		{title: "XA: organised river crossings, in five portions", from: "XA", file: "xa-crossing",
+			expect: map[string]map[alert.MemberID]feed.Kind{
+				"summary":   all,
+				"transport": {"XB": content, "XC": content, "XD": existence},
+				"route":     {"XB": content, "XC": content},
+				"document":  {"XB": content, "XC": existence},
+				"phone":     {"XB": content, "XC": existence, "XD": existence},
+			}},
+		{title: "XC: a method of document fraud, and where it was seen", from: "XC", file: "xc-documents",
+			expect: map[string]map[alert.MemberID]feed.Kind{"method": all, "place": {"XA": content, "XB": content}}},
+		{title: "XD: an opportunity, seasonal labour", from: "XD", file: "xd-labour",
+			expect: map[string]map[alert.MemberID]feed.Kind{"offer": all}},
+	}
+}
+
+func (d *demo) run(ctx context.Context) (err error) {
+	temporary := d.dir == ""
+	if temporary {
+		if d.dir, err = os.MkdirTemp("", "entente-demo-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(d.dir)) }()
+	}
+	d.spec, d.alerts = setup.Trial(), demoAlerts()
+	d.spec.Postgres = d.dsn
+	if d.Layout, err = setup.Make(ctx, filepath.Join(d.dir, "federation"), d.spec); err != nil {
+		return err
+	}
+	d.say("A federation of %d members is in %s", len(d.spec.Members), string(d.Layout))
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	g, running := errgroup.WithContext(running)
+	err = d.start(running, g)
+	for _, step := range []func(context.Context) error{d.publishAll, d.showInboxes, d.attack, d.audit, d.stay} {
+		if err == nil {
+			err = step(running)
+		}
+	}
+	for _, c := range d.nodes {
+		c.Close()
+	}
+	stop()
+	if stopped := g.Wait(); err == nil || errors.Is(err, context.Canceled) && ctx.Err() == nil {
+		err = stopped // a part that failed explains why a step was cut short
+	}
+	if err == nil {
+		d.say("Everything came out as it must.")
+	}
+	return err
+}
+
+func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, "\n"+format+"\n", args...) }
+
+// start runs the hub and the nodes, and waits until each is listening.
+func (d *demo) start(ctx context.Context, g *errgroup.Group) error {
+	log := slog.New(slog.NewTextHandler(d.errOut, &slog.HandlerOptions{Level: slog.LevelError}))
+	if err := loadConfig(d.HubConfig(), &d.hubCfg); err != nil {
+		return err
+	}
+	up := make(chan struct{}, 1+len(d.spec.Members))
+	g.Go(func() error {
+		return named("hub", hubserver.Run(ctx, d.hubCfg, log, hubserver.Events{Ready: func(string) { up <- struct{}{} }}))
+	})
+	if err := awaitUp(ctx, up, 1); err != nil {
+		return err
+	}
+	if err := d.awaitReady(ctx, "the hub", d.hubCfg.OpsListen); err != nil {
+		return err
+	}
+	d.nodeCfg, d.nodes = make(map[alert.MemberID]nodeserver.Config), make(map[alert.MemberID]*nodeserver.Client)
+	for _, m := range d.spec.Members {
+		cfg, err := loadNodeConfig(d.NodeConfig(m.ID))
+		if err != nil {
+			return err
+		}
+		d.nodeCfg[m.ID] = cfg
+		g.Go(func() error {
+			return named("node "+string(m.ID), nodeserver.Run(ctx, cfg, log, func(string) { up <- struct{}{} }))
+		})
+	}
+	if err := awaitUp(ctx, up, len(d.spec.Members)); err != nil {
+		return err
+	}
+	for m, cfg := range d.nodeCfg {
+		if err := d.awaitReady(ctx, "the node of "+string(m), cfg.OpsListen); err != nil {
+			return err
+		}
+		client, err := nodeserver.NewClient(cfg)
+		if err != nil {
+			return err
+		}
+		d.nodes[m] = client
+	}
+	database := "SQLite"
+	if d.dsn != "" {
+		database = "PostgreSQL"
+	}
+	d.say("Running: a hub on %s at %s and the nodes of %d members, each with its own key, certificate, database and listener.",
+		database, d.hubCfg.Listen, len(d.nodes))
+	return nil
+}
+
+func named(what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+func awaitUp(ctx context.Context, up <-chan struct{}, n int) error {
+	for range n {
+		select {
+		case <-up:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// readyTimeout bounds how long a part may take to get ready.
+const readyTimeout = 20 * time.Second
+
+// awaitReady asks a part as an operator's tools would, until it has all that it
+// needs.
+func (d *demo) awaitReady(ctx context.Context, what, ops string) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	missing := "it does not answer"
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+ops+"/readyz", nil)
+		if err != nil {
+			return err
+		}
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
+			if closeErr := resp.Body.Close(); err != nil || closeErr != nil {
+				return errors.Join(err, closeErr)
+			}
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+			missing = strings.TrimSpace(string(body))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fault("%s does not get ready: %s (a PostgreSQL database must be empty, or of this very federation)", what, missing)
+		}
+	}
+}
+
+// stay leaves everything running until the context ends.
+func (d *demo) stay(ctx context.Context) error {
+	if !d.serve {
+		return nil
+	}
+	a := d.alerts[0]
+	sample := filepath.Join(d.dir, a.file)
+	for suffix, raw := range map[string][]byte{".bundle.json": demoFile(a.file + ".bundle.json"), ".labels.yaml": demoFile(a.file + ".labels.yaml")} {
+		if err := os.WriteFile(sample+suffix, raw, 0o600); err != nil {
+			return err
+		}
+	}
+	d.say(`Still running; end it with Ctrl-C. From another terminal:
+
+  entente preview --config %[1]s --objects %[3]s.bundle.json --labels %[3]s.labels.yaml
+  entente publish --config %[1]s --objects %[3]s.bundle.json --labels %[3]s.labels.yaml
+  entente inbox   --config %[2]s
+  entente status  --config %[2]s
+  entente audit verify --config %[4]s --node %[2]s`,
+		d.NodeConfig("XA"), d.NodeConfig("XB"), sample, d.HubConfig())
+	<-ctx.Done()
+	return nil
+}
+
+func demoFile(name string) []byte {
+	raw, err := demoData.ReadFile("demodata/" + name)
+	if err != nil {
+		panic("cli: " + err.Error()) // it is embedded in this binary
+	}
+	return raw
+}

@@ -1,0 +1,230 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/nodeapi"
+	"github.com/entente-hub/entente/api/problem"
+	nodeserver "github.com/entente-hub/entente/node/server"
+)
+
+// draftFlags are what publish and preview have in common.
+type draftFlags struct {
+	config, objects, labels string
+	asJSON                  bool
+}
+
+func (f *draftFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.config, "config", "node.yaml", "the node's configuration file")
+	c.Flags().StringVar(&f.objects, "objects", "", "file of STIX 2.1 objects: a bundle, an object or an array")
+	c.Flags().StringVar(&f.labels, "labels", "", "label file, YAML or JSON: the portions, their labels and objects")
+	c.Flags().BoolVar(&f.asJSON, "json", false, "print JSON")
+}
+
+// load reads both files and connects to the node.
+func (f *draftFlags) load() (*nodeserver.Client, nodeapi.Draft, error) {
+	var d nodeapi.Draft
+	if f.objects == "" || f.labels == "" {
+		return nil, d, usage("--objects and --labels are needed")
+	}
+	objects, err := loadObjects(f.objects)
+	if err != nil {
+		return nil, d, err
+	}
+	plan, err := loadPlan(f.labels)
+	if err != nil {
+		return nil, d, err
+	}
+	if _, err := plan.Split(objects); err != nil {
+		return nil, d, usage("%s and %s: %v", f.objects, f.labels, err)
+	}
+	client, err := nodeClient(f.config)
+	return client, nodeapi.Draft{Objects: objects, Plan: plan}, err
+}
+
+func nodeClient(config string) (*nodeserver.Client, error) {
+	cfg, err := loadNodeConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	return nodeserver.NewClient(cfg)
+}
+
+const labelFileHelp = `A label file says how the objects become portions and who may have each:
+
+  expires_in: 720h
+  portions:
+    - id: vehicle
+      notice: A vehicle used for smuggling      # what a hit may say
+      label:
+        policy: urn:entente:policy:regional:1
+        classification: confidential             # unclassified … top-secret
+        compartments: [tf-river]                 # recipients must be in all
+        releasable_to: [XB, federation]          # recipients must be in one
+        discoverable_to: [XC]                    # may learn that it exists
+        categories: [smuggling]
+        purposes: [investigation]
+        personal_data: none                      # none, personal, special-category
+      grading: { scheme: 4x4, source: A, information: "1" }
+      objects: [vehicle, indicator--…]           # STIX types or ids; "*" is the rest
+`
+
+func publishCommand() *cobra.Command {
+	var f draftFlags
+	var wait time.Duration
+	c := &cobra.Command{
+		Use:   "publish --config node.yaml --objects bundle.json --labels labels.yaml",
+		Short: "Sign an alert and send it to those who may have it",
+		Long: `Composes an alert from STIX objects and a label file, lets the national egress
+policy judge it, signs it and puts it into the node's outbox: from then on it
+is sent however often the hub or the network fail. With --wait the command stays
+until the hub's receipt is there.
+
+` + labelFileHelp,
+		Example: "  entente publish --config nodes/XA/node.yaml --objects crossing.json --labels crossing.yaml",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, draft, err := f.load()
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			out, err := client.Publish(cmd.Context(), draft)
+			if err != nil {
+				return err
+			}
+			if wait > 0 {
+				if out, err = awaitReceipt(cmd.Context(), client, out, wait); err != nil {
+					return err
+				}
+			}
+			return printOutgoing(cmd.OutOrStdout(), out, f.asJSON)
+		},
+	}
+	f.add(c)
+	c.Flags().DurationVar(&wait, "wait", 10*time.Second, "how long to wait for the hub's receipt; 0: not at all")
+	return c
+}
+
+// pollEvery is how often a waiting command asks its own node.
+const pollEvery = 50 * time.Millisecond
+
+// awaitReceipt asks until the alert has left the queue or the time is over; then
+// the alert stays queued, which is no error.
+func awaitReceipt(ctx context.Context, c *nodeserver.Client, out *nodeapi.Outgoing, wait time.Duration) (*nodeapi.Outgoing, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for out.State == nodeapi.Queued {
+		select {
+		case <-ctx.Done():
+			return out, nil
+		case <-tick.C:
+		}
+		next, err := c.Outgoing(ctx, alert.ID(out.Id), int(out.Version))
+		if ctx.Err() != nil {
+			return out, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = next
+	}
+	return out, nil
+}
+
+func printOutgoing(w io.Writer, out *nodeapi.Outgoing, asJSON bool) error {
+	if asJSON {
+		if err := printJSON(w, out); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(w, "alert    %s version %d\nstate    %s\ndigest   %s\n", out.Id, out.Version, out.State, out.Digest)
+		if out.LastError != nil && *out.LastError != "" {
+			fmt.Fprintf(w, "error    %s\n", *out.LastError)
+		}
+	}
+	if out.State != nodeapi.Refused {
+		return nil
+	}
+	e := &problem.Error{Kind: problem.NotAdmitted, Detail: "the hub refused the alert"}
+	if out.Problem != nil {
+		e.Detail += ": " + *out.Problem
+	}
+	if out.Codes != nil {
+		e.Codes = *out.Codes
+	}
+	return e
+}
+
+func previewCommand() *cobra.Command {
+	var f draftFlags
+	c := &cobra.Command{
+		Use:   "preview --config node.yaml --objects bundle.json --labels labels.yaml",
+		Short: "See who would get what of an alert, and why, before it is published",
+		Long: `Asks the hub's live policy who would get which portion of a draft, after the
+national egress policy has judged it. Nothing is sent but the labels; nothing is
+stored but the hub's audit entry of having been asked.
+
+` + labelFileHelp,
+		Example: "  entente preview --config nodes/XA/node.yaml --objects crossing.json --labels crossing.yaml",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, draft, err := f.load()
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			answer, err := client.Preview(cmd.Context(), draft)
+			if err != nil {
+				return err
+			}
+			if f.asJSON {
+				return printJSON(cmd.OutOrStdout(), answer)
+			}
+			return printAudience(cmd.OutOrStdout(), answer)
+		},
+	}
+	f.add(c)
+	return c
+}
+
+// printAudience writes portions × members as a table, with the agreement that
+// permits or the reason that refuses.
+func printAudience(w io.Writer, a *nodeapi.AudienceAnswer) error {
+	if len(a.Portions) == 0 {
+		return nil
+	}
+	header := []string{"PORTION"}
+	for _, m := range a.Portions[0].Members {
+		header = append(header, m.Member)
+	}
+	var rows [][]string
+	for _, p := range a.Portions {
+		releases, reasons := []string{p.Portion}, []string{""}
+		for _, m := range p.Members {
+			releases = append(releases, string(m.Release))
+			var why []string
+			if m.Agreements != nil {
+				for _, a := range *m.Agreements {
+					why = append(why, a.Id)
+				}
+			}
+			if m.Codes != nil {
+				why = append(why, *m.Codes...)
+			}
+			if len(why) == 0 {
+				why = []string{"membership"} // the rule that needs no agreement
+			}
+			reasons = append(reasons, "  "+strings.Join(why, " "))
+		}
+		rows = append(rows, releases, reasons)
+	}
+	return table(w, header, rows)
+}
