@@ -271,9 +271,9 @@ func (m *maker) disclosures() {
 	three := disclose(`["c2FsdA",{"id":"one","_sd":["` + b + `","` + a + `","` + digestOf("x") + `"]}]`)
 	m.add("parts_three", "malformed", token([]string{three}, l, c))
 	m.add("disclosure_that_is_no_portion", "malformed", token([]string{disclose(`["c2FsdA","text"]`)}))
-	clear := nested("title", `"x"`)
+	plain := nested("title", `"x"`)
 	m.add("clear_claim_disclosed", "malformed", forge(m.t, node("XA"),
-		strings.Replace(byHand(), `"ver"`, `"_sd":["`+sdjwt.Digest(clear)+`"],"ver"`, 1), clear))
+		strings.Replace(byHand(), `"ver"`, `"_sd":["`+sdjwt.Digest(plain)+`"],"ver"`, 1), plain))
 	m.contents(token)
 	var many []string
 	for i := range sdjwt.MaxDisclosures + 1 {

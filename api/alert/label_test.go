@@ -264,7 +264,7 @@ func TestTextRefusesWhatMakesAScreenLie(t *testing.T) {
 			t.Errorf("label with %U: %v", r, err)
 		}
 	}
-	for _, s := range []string{"", "a\n\tb", "مرحبا", "שלום", "naïve – “x”", "می‌خواهم", strings.Repeat("é", MaxText/2)} {
+	for _, s := range []string{"", "a\n\tb", "مرحبا", "שלום", "naïve – “x”", "می\u200cخواهم", strings.Repeat("é", MaxText/2)} {
 		if err := CheckText("notice", s); err != nil {
 			t.Errorf("%.20q: %v", s, err)
 		}

@@ -48,7 +48,7 @@ type sample struct {
 	Any     any                `json:"any,omitempty"`
 	Ptrs    []*inner           `json:"ptrs,omitempty"`
 	Nested  map[string][]inner `json:"nested,omitempty"`
-	Dash    string             `json:"-,"`
+	Dash    string             `json:"-,"` //lint:ignore SA5008 a member named "-" is what is tested
 	Hidden  string             `json:"-"`
 	Untaged string
 }
