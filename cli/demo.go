@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"embed"
 	"errors"
@@ -246,7 +247,7 @@ func (d *demo) stay(ctx context.Context) error {
 	}
 	a := d.alerts[0]
 	sample := filepath.Join(d.dir, a.file)
-	for suffix, raw := range map[string][]byte{".bundle.json": demoFile(a.file + ".bundle.json"), ".labels.yaml": demoFile(a.file + ".labels.yaml")} {
+	for suffix, raw := range map[string][]byte{".bundle.json": demoFile(a.file + ".bundle.json"), ".labels.yaml": a.labels()} {
 		if err := os.WriteFile(sample+suffix, raw, 0o600); err != nil {
 			return err
 		}
@@ -261,6 +262,16 @@ func (d *demo) stay(ctx context.Context) error {
 		d.NodeConfig("XA"), d.NodeConfig("XB"), sample, d.HubConfig())
 	<-ctx.Done()
 	return nil
+}
+
+// writtenRetention is the date of retention in the demo's label files.
+const writtenRetention = "2027-02-28"
+
+// labels returns the alert's label file, with its dates of retention moved to half
+// a year from now, so that the demo runs in any year.
+func (a *demoAlert) labels() []byte {
+	until := time.Now().AddDate(0, 6, 0).Format(time.DateOnly)
+	return bytes.ReplaceAll(demoFile(a.file+".labels.yaml"), []byte(writtenRetention), []byte(until))
 }
 
 func demoFile(name string) []byte {

@@ -64,17 +64,11 @@ func (d *demo) publishAll(ctx context.Context) error {
 	return nil
 }
 
-// compose reads the alert's files as a user's would be read. Dates of retention
-// are moved ahead, so that the demo runs in any year.
+// compose reads the alert's files as a user's would be read.
 func (a *demoAlert) compose() error {
-	plan, err := parsePlan(demoFile(a.file + ".labels.yaml"))
+	plan, err := parsePlan(a.labels())
 	if err != nil {
 		return err
-	}
-	for i := range plan.Portions {
-		if l := &plan.Portions[i].Label; l.Retention != "" {
-			l.Retention = alert.Date(time.Now().AddDate(0, 6, 0).Format(time.DateOnly))
-		}
 	}
 	objects, err := parseObjects(demoFile(a.file + ".bundle.json"))
 	a.draft = nodeapi.Draft{Objects: objects, Plan: plan}

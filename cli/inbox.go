@@ -194,5 +194,8 @@ func printStatus(w io.Writer, s *nodeapi.Status) error {
 	if s.LastError != nil && *s.LastError != "" {
 		rows = append(rows, []string{"last error", *s.LastError})
 	}
+	for _, a := range s.Alarms {
+		rows = append(rows, []string{"ALARM", a.At.Format(time.RFC3339) + " " + a.Kind + ": " + a.Detail})
+	}
 	return table(w, nil, rows)
 }

@@ -61,16 +61,17 @@ func (n *Node) feedStep(ctx context.Context) (more bool, err error) {
 // statements once.
 func (n *Node) verifyPage(ctx context.Context, before store.Position, page feed.Page) (store.Reception, error) {
 	if !n.known.Load().dir.Ready() || n.newRevision(page) {
-		if _, err := n.fetchStatements(ctx); err != nil {
+		if err := n.fetchStatements(ctx); err != nil {
 			return store.Reception{}, err
 		}
 	}
+	since := n.known.Load()
 	r, err := n.checkPage(ctx, before, page)
 	if !errors.Is(err, ErrPage) {
 		return r, err
 	}
-	learned, fetchErr := n.fetchStatements(ctx)
-	if fetchErr != nil || !learned {
+	more, fetchErr := n.learnMore(ctx, since)
+	if fetchErr != nil || !more {
 		return store.Reception{}, errors.Join(err, fetchErr)
 	}
 	return n.checkPage(ctx, before, page)

@@ -92,36 +92,36 @@ func agreementOf(raw []byte) (digest string, id federation.AgreementID, ok bool,
 
 // statementsStep is the loop that keeps the statements up to date.
 func (n *Node) statementsStep(ctx context.Context) (more bool, err error) {
-	_, err = n.fetchStatements(ctx)
-	return false, err
+	return false, n.fetchStatements(ctx)
 }
 
-// fetchStatements takes in what the hub has beyond what is known. It reports
-// whether anything came to be known. A statement that does not verify is
-// refused, raised as an alarm, and passed over until the next start: those of
-// other chains count all the same.
-func (n *Node) fetchStatements(ctx context.Context) (learned bool, err error) {
+// learnMore fetches statements and reports whether more is known now than since,
+// whoever has fetched it.
+func (n *Node) learnMore(ctx context.Context, since *known) (bool, error) {
+	err := n.fetchStatements(ctx)
+	return n.known.Load() != since, err
+}
+
+// fetchStatements takes in what the hub has beyond what is known. A statement
+// that does not verify is refused, raised as an alarm, and passed over until the
+// next start: those of other chains count all the same.
+func (n *Node) fetchStatements(ctx context.Context) error {
 	n.syncing.Lock()
 	defer n.syncing.Unlock()
 	for after := max(n.passed, n.known.Load().position); ; {
 		page, err := n.Hub.Statements(ctx, after, statementPage)
-		if err != nil {
-			return learned, err
-		}
-		if len(page) == 0 {
-			return learned, nil
+		if err != nil || len(page) == 0 {
+			return err
 		}
 		list := make([]store.Statement, len(page))
 		for i, s := range page {
 			if s.Position <= after {
-				return learned, problem.New(problem.Internal, "the hub's statements are not in order: %d after %d", s.Position, after)
+				return problem.New(problem.Internal, "the hub's statements are not in order: %d after %d", s.Position, after)
 			}
 			after, list[i] = s.Position, store.Statement(s)
 		}
-		took, err := n.takeStatements(ctx, list)
-		learned = learned || took
-		if err != nil {
-			return learned, err
+		if err := n.takeStatements(ctx, list); err != nil {
+			return err
 		}
 		n.passed = after
 	}
@@ -129,7 +129,7 @@ func (n *Node) fetchStatements(ctx context.Context) (learned bool, err error) {
 
 // takeStatements verifies and stores a page of statements, and then makes them
 // known: at once where all of them verify, else one by one.
-func (n *Node) takeStatements(ctx context.Context, list []store.Statement) (took bool, err error) {
+func (n *Node) takeStatements(ctx context.Context, list []store.Statement) error {
 	now := n.Now()
 	k := n.known.Load()
 	next, err := k.with(now, list...)
@@ -142,22 +142,22 @@ func (n *Node) takeStatements(ctx context.Context, list []store.Statement) (took
 			case err == nil:
 				next, good = one, append(good, s)
 			case kind == problem.NotYetValid || kind == problem.Unavailable:
-				return false, problem.New(problem.Unavailable, "statement %d can not be verified yet: %w", s.Position, err)
+				return problem.New(problem.Unavailable, "statement %d can not be verified yet: %w", s.Position, err)
 			default:
 				if err := n.refuseStatement(ctx, s, err); err != nil {
-					return false, err
+					return err
 				}
 			}
 		}
 	}
 	if len(good) == 0 {
-		return false, nil
+		return nil
 	}
 	if err := n.Store.AddStatements(ctx, good); err != nil {
-		return false, n.reload(ctx, err)
+		return n.reload(ctx, err)
 	}
 	n.known.Store(next)
-	return true, nil
+	return nil
 }
 
 // reload makes known what the store holds after a write whose fate is not

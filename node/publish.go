@@ -91,12 +91,13 @@ func (n *Node) verifyOwn(ctx context.Context, token string) error {
 		}
 		return err
 	}
+	since := n.known.Load()
 	err := verify()
 	if kind := problem.KindOf(err); err == nil || kind != problem.Unavailable && kind != problem.BadSignature {
 		return err
 	}
-	if learned, fetchErr := n.fetchStatements(ctx); fetchErr != nil || !learned {
-		return err
+	if more, fetchErr := n.learnMore(ctx, since); fetchErr != nil || !more {
+		return err // what is missing here, not that the hub is away
 	}
 	return verify()
 }

@@ -63,11 +63,12 @@ func (n *Node) refusedAlert(ctx context.Context, o store.Outgoing, why error) er
 // verifyReceipt holds a receipt to the alert that was sent. If the hub's key is
 // not known the statements are looked at again, once.
 func (n *Node) verifyReceipt(ctx context.Context, o store.Outgoing, jws string) error {
-	err := n.known.Load().checkReceipt(n.Config, o, jws)
+	since := n.known.Load()
+	err := since.checkReceipt(n.Config, o, jws)
 	if !errors.Is(err, keys.ErrKeyUnknown) {
 		return err
 	}
-	if learned, fetchErr := n.fetchStatements(ctx); fetchErr != nil || !learned {
+	if more, fetchErr := n.learnMore(ctx, since); fetchErr != nil || !more {
 		return errors.Join(err, fetchErr)
 	}
 	return n.known.Load().checkReceipt(n.Config, o, jws)

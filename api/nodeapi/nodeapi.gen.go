@@ -78,6 +78,13 @@ func (e ReceivedPortionRelease) Valid() bool {
 	}
 }
 
+// Alarm defines model for Alarm.
+type Alarm struct {
+	At     time.Time `json:"at"`
+	Detail string    `json:"detail"`
+	Kind   string    `json:"kind"`
+}
+
 // AudienceAnswer defines model for AudienceAnswer.
 type AudienceAnswer = externalRef0.AudienceAnswer
 
@@ -186,7 +193,9 @@ type ReceivedPortionRelease string
 
 // Status defines model for Status.
 type Status struct {
-	Cursor int64 `json:"cursor"`
+	// Alarms Signs that somebody does not keep to the rules, newest first; at most 10
+	Alarms []Alarm `json:"alarms"`
+	Cursor int64   `json:"cursor"`
 
 	// Following The last exchange with the hub went well
 	Following   bool       `json:"following"`
@@ -1026,6 +1035,8 @@ type ListInboxResponse struct {
 	ApplicationproblemJSON401 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -1046,6 +1057,11 @@ func (r ListInboxResponse) GetApplicationproblemJSON401() *Problem {
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
 func (r ListInboxResponse) GetApplicationproblemJSON500() *Problem {
 	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListInboxResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
 }
 
 // GetBody returns the raw response body bytes
@@ -1090,6 +1106,8 @@ type ReadInboxResponse struct {
 	ApplicationproblemJSON404 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -1115,6 +1133,11 @@ func (r ReadInboxResponse) GetApplicationproblemJSON404() *Problem {
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
 func (r ReadInboxResponse) GetApplicationproblemJSON500() *Problem {
 	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ReadInboxResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
 }
 
 // GetBody returns the raw response body bytes
@@ -1157,6 +1180,8 @@ type ListOutboxResponse struct {
 	ApplicationproblemJSON401 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -1177,6 +1202,11 @@ func (r ListOutboxResponse) GetApplicationproblemJSON401() *Problem {
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
 func (r ListOutboxResponse) GetApplicationproblemJSON500() *Problem {
 	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListOutboxResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
 }
 
 // GetBody returns the raw response body bytes
@@ -1221,6 +1251,8 @@ type ReadOutboxResponse struct {
 	ApplicationproblemJSON404 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -1246,6 +1278,11 @@ func (r ReadOutboxResponse) GetApplicationproblemJSON404() *Problem {
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
 func (r ReadOutboxResponse) GetApplicationproblemJSON500() *Problem {
 	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ReadOutboxResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
 }
 
 // GetBody returns the raw response body bytes
@@ -1369,6 +1406,8 @@ type ReadStatusResponse struct {
 	ApplicationproblemJSON401 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -1384,6 +1423,11 @@ func (r ReadStatusResponse) GetApplicationproblemJSON401() *Problem {
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
 func (r ReadStatusResponse) GetApplicationproblemJSON500() *Problem {
 	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ReadStatusResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
 }
 
 // GetBody returns the raw response body bytes
@@ -1646,6 +1690,13 @@ func ParseListInboxResponse(rsp *http.Response) (*ListInboxResponse, error) {
 		}
 		response.ApplicationproblemJSON500 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
 	}
 
 	return response, nil
@@ -1700,6 +1751,13 @@ func ParseReadInboxResponse(rsp *http.Response) (*ReadInboxResponse, error) {
 		}
 		response.ApplicationproblemJSON500 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
 	}
 
 	return response, nil
@@ -1746,6 +1804,13 @@ func ParseListOutboxResponse(rsp *http.Response) (*ListOutboxResponse, error) {
 			return nil, err
 		}
 		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
 
 	}
 
@@ -1800,6 +1865,13 @@ func ParseReadOutboxResponse(rsp *http.Response) (*ReadOutboxResponse, error) {
 			return nil, err
 		}
 		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
 
 	}
 
@@ -1908,6 +1980,13 @@ func ParseReadStatusResponse(rsp *http.Response) (*ReadStatusResponse, error) {
 			return nil, err
 		}
 		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
 
 	}
 
@@ -2325,6 +2404,15 @@ func (response ListInbox500ApplicationProblemPlusJSONResponse) VisitListInboxRes
 	return ctx.JSON(&response)
 }
 
+type ListInbox503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListInbox503ApplicationProblemPlusJSONResponse) VisitListInboxResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
 type ReadInboxRequestObject struct {
 	Originator string `json:"originator"`
 	Id         string `json:"id"`
@@ -2382,6 +2470,15 @@ func (response ReadInbox500ApplicationProblemPlusJSONResponse) VisitReadInboxRes
 	return ctx.JSON(&response)
 }
 
+type ReadInbox503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadInbox503ApplicationProblemPlusJSONResponse) VisitReadInboxResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
 type ListOutboxRequestObject struct {
 	Params ListOutboxParams
 }
@@ -2424,6 +2521,15 @@ type ListOutbox500ApplicationProblemPlusJSONResponse externalRef0.Problem
 func (response ListOutbox500ApplicationProblemPlusJSONResponse) VisitListOutboxResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ListOutbox503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListOutbox503ApplicationProblemPlusJSONResponse) VisitListOutboxResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
 
 	return ctx.JSON(&response)
 }
@@ -2480,6 +2586,15 @@ type ReadOutbox500ApplicationProblemPlusJSONResponse externalRef0.Problem
 func (response ReadOutbox500ApplicationProblemPlusJSONResponse) VisitReadOutboxResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ReadOutbox503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadOutbox503ApplicationProblemPlusJSONResponse) VisitReadOutboxResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
 
 	return ctx.JSON(&response)
 }
@@ -2589,6 +2704,15 @@ type ReadStatus500ApplicationProblemPlusJSONResponse externalRef0.Problem
 func (response ReadStatus500ApplicationProblemPlusJSONResponse) VisitReadStatusResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ReadStatus503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadStatus503ApplicationProblemPlusJSONResponse) VisitReadStatusResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
 
 	return ctx.JSON(&response)
 }

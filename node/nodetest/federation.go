@@ -24,8 +24,8 @@ import (
 
 // Names in the federation.
 const (
-	HubID  federation.HubID = "hub-one"
-	Scheme                  = "urn:entente:policy:regional:1"
+	HubID  = federation.HubID("hub-one")
+	Scheme = "urn:entente:policy:regional:1"
 )
 
 // Members of the federation.

@@ -100,7 +100,10 @@ func audience(a node.Audience) nodeapi.AudienceAnswer {
 
 func status(n *node.Node, s node.Status) nodeapi.Status {
 	out := nodeapi.Status{Member: string(n.Member), Hub: string(n.HubID), Following: s.Following, LastError: optional(s.LastError),
-		Cursor: s.Cursor, Inbox: s.Counts.Inbox, Revision: s.Revision}
+		Cursor: s.Cursor, Inbox: s.Counts.Inbox, Revision: s.Revision, Alarms: []nodeapi.Alarm{}}
+	for _, a := range s.Alarms {
+		out.Alarms = append(out.Alarms, nodeapi.Alarm{At: a.At.UTC(), Kind: a.Kind, Detail: a.Detail})
+	}
 	if !s.LastContact.IsZero() {
 		at := s.LastContact.UTC()
 		out.LastContact = &at

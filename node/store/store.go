@@ -23,7 +23,7 @@ var (
 
 // MaxAlarms bounds how many alarms are kept, so that whoever causes them can not
 // fill the disk.
-const MaxAlarms = 1000
+const MaxAlarms = 200
 
 // Store keeps a node's state. It is safe for concurrent use by one process.
 //

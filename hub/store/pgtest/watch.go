@@ -43,4 +43,6 @@ func watch(dir string) error {
 }
 
 // watchPipe keeps the pipe open until the process ends.
+//
+//lint:ignore U1000 it is kept, not read: a pipe that nothing refers to would be closed
 var watchPipe *os.File
