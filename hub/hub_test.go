@@ -149,7 +149,7 @@ func TestAcknowledge(t *testing.T) {
 		"of another chain":   {problem.NotFound, "XB", ack(func(a *feed.Ack) { a.Chain = feed.ChainStart("XC") })},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w.refused(c.kind, string(c.member), func() error { return w.Acknowledge(t.Context(), c.member, []string{c.jws}) })
+			w.in(t).refused(c.kind, string(c.member), func() error { return w.Acknowledge(t.Context(), c.member, []string{c.jws}) })
 		})
 	}
 	good := ack(func(*feed.Ack) {})

@@ -115,7 +115,7 @@ func TestForgedAlertsAreRefused(t *testing.T) {
 		"XA's root instead of a node": {problem.BadSignature, forge(t, header("EdDSA", alert.Type, w.root("XA").Public().KeyID()), payload, with(t, w.root("XA")))},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w.refused(c.kind, "XA", func() error {
+			w.in(t).refused(c.kind, "XA", func() error {
 				_, err := w.Publish(t.Context(), "XA", join(c.jws, disclosures...))
 				return err
 			})
@@ -172,7 +172,7 @@ func TestIllFormedAlertsAreRefused(t *testing.T) {
 		"more bytes than an alert can have": {problem.TooLarge, token + strings.Repeat("A", alert.MaxBytes) + "~"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w.refused(c.kind, "XA", func() error {
+			w.in(t).refused(c.kind, "XA", func() error {
 				_, err := w.Publish(t.Context(), "XA", c.token)
 				return err
 			})
@@ -217,7 +217,7 @@ func TestInadmissibleAlertsAreRefused(t *testing.T) {
 		"another's alert":           {problem.WrongMember, "XB", w.compose("XA", label("XB")), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := w.refused(c.kind, string(c.member), func() error {
+			err := w.in(t).refused(c.kind, string(c.member), func() error {
 				_, err := w.Publish(t.Context(), c.member, w.sign(c.alert))
 				return err
 			})
@@ -303,7 +303,7 @@ func TestStatementsAreRefused(t *testing.T) {
 			&federation.Policy{Name: hub.PolicyName, Digest: hashOf("x")}, authority["officer-1"])},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w.refused(c.kind, "XA", func() error { return w.SubmitStatement(t.Context(), "XA", c.raw) })
+			w.in(t).refused(c.kind, "XA", func() error { return w.SubmitStatement(t.Context(), "XA", c.raw) })
 		})
 	}
 	w.submitTo(w.Hub, signed)
