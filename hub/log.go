@@ -5,13 +5,10 @@ import (
 	"encoding/base64"
 	"sync"
 
-	"github.com/entente-hub/entente/api/federation"
+	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/crypto/tlog"
 )
-
-// Origin is the name of a hub's audit log in its checkpoints.
-func Origin(id federation.HubID) string { return "entente/" + string(id) }
 
 // checkpoints keeps the last signed one. The zero value is ready.
 type checkpoints struct {
@@ -31,7 +28,7 @@ func (h *Hub) Checkpoint(ctx context.Context) ([]byte, error) {
 	if h.notes.note != nil && h.notes.size == head.Size {
 		return h.notes.note, nil
 	}
-	note, err := tlog.SignCheckpoint(ctx, h.Signer, Origin(h.ID), head.Size, head.Root)
+	note, err := tlog.SignCheckpoint(ctx, h.Signer, feed.Origin(h.ID), head.Size, head.Root)
 	if err != nil {
 		return nil, problem.Wrap(problem.Unavailable, err, "the checkpoint can not be signed now")
 	}

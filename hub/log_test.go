@@ -5,9 +5,9 @@ import (
 	"testing"
 
 	"github.com/entente-hub/entente/api/audit"
+	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/crypto/tlog"
-	"github.com/entente-hub/entente/hub"
 )
 
 func TestLogIsConsistent(t *testing.T) {
@@ -19,7 +19,7 @@ func TestLogIsConsistent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cp, err := tlog.OpenCheckpoint(note, key, hub.Origin("hub"))
+		cp, err := tlog.OpenCheckpoint(note, key, feed.Origin("hub"))
 		if err != nil {
 			t.Fatal(err)
 		}

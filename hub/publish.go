@@ -51,7 +51,7 @@ var errStale = problem.New(problem.Unavailable, "the statements have changed mea
 // publish takes an alert in at one state. A refusal is returned unrecorded, with
 // the alert that it is about, nil as long as nobody's signature vouches for it.
 func (h *Hub) publish(ctx context.Context, s *state, member alert.MemberID, token string) (string, *audit.Alert, error) {
-	a, err := verify(s, member, token)
+	a, err := h.verify(s, member, token)
 	if err != nil {
 		return "", nil, err
 	}
@@ -63,6 +63,9 @@ func (h *Hub) publish(ctx context.Context, s *state, member alert.MemberID, toke
 	write, audiences, err := h.accept(ctx, s, a, row)
 	if err != nil {
 		return "", nil, err
+	}
+	if _, err := h.views.add(row, a.Portions); err != nil {
+		return "", nil, problem.Wrap(problem.Internal, err, "")
 	}
 	res, err := h.ledger.commit(ctx, write)
 	if err != nil {
@@ -88,13 +91,18 @@ func (h *Hub) publish(ctx context.Context, s *state, member alert.MemberID, toke
 
 // verify checks what can be checked without policy: whose it is, and that all
 // of it is there and hangs together.
-func verify(s *state, member alert.MemberID, token string) (*trust.VerifiedAlert, error) {
+func (h *Hub) verify(s *state, member alert.MemberID, token string) (*trust.VerifiedAlert, error) {
 	a, err := s.dir.VerifyAlert(token)
 	if err != nil {
 		return nil, err
 	}
 	if a.Issuer != member {
 		return nil, problem.New(problem.WrongMember, "%s can not publish in another member's name", member)
+	}
+	// The key was valid at the alert's own iat; whoever stole one that has ended
+	// since could choose that.
+	if _, err := s.dir.NodeKey(member, h.Now().Unix())(a.KeyID); err != nil {
+		return nil, problem.New(problem.BadSignature, "%w", err)
 	}
 	if len(a.Portions) == 0 {
 		return nil, problem.New(problem.Malformed, "the alert discloses no portion to the hub")

@@ -312,3 +312,25 @@ func TestStatementsAreRefused(t *testing.T) {
 		t.Errorf("the registry in force is not the one that was signed: %d", n)
 	}
 }
+
+// TestEndedKeyCannotBackdate: vulnerability: an alert names its own time of issue, so a key that has ended
+// could go on signing alerts from before its end.
+// attack: mallory signs with XA's revoked key and an iat before the revocation.
+// guarantee: a key must be valid when its alert comes in as well.
+func TestEndedKeyCannotBackdate(t *testing.T) {
+	w := newWorld(t)
+	a, token := w.issue("XA", label("federation"))
+	pub := w.nodes["XA"].Public()
+	head, ok := w.Directory().Head(federation.TypeNodeKey, pub.KeyID())
+	if !ok {
+		t.Fatal("no node key")
+	}
+	body := *head.Body.(*federation.NodeKey)
+	body.Revoked = a.IssuedAt + 1
+	w.submitTo(w.Hub, w.state(federation.TypeNodeKey, &body, w.root("XA")))
+	w.clock.advance(2 * time.Second)
+	w.refused(problem.BadSignature, "XA", func() error {
+		_, err := w.Publish(t.Context(), "XA", token)
+		return err
+	})
+}

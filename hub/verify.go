@@ -13,6 +13,7 @@ import (
 
 	"github.com/entente-hub/entente/api/audit"
 	"github.com/entente-hub/entente/api/federation"
+	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/crypto/keys"
 	"github.com/entente-hub/entente/crypto/tlog"
 	"github.com/entente-hub/entente/hub/store"
@@ -152,7 +153,7 @@ func openCheckpoint(dir *trust.Directory, id federation.HubID, note []byte) (tlo
 		if err != nil {
 			return tlog.Checkpoint{}, err
 		}
-		cp, err := tlog.OpenCheckpoint(note, k, Origin(id))
+		cp, err := tlog.OpenCheckpoint(note, k, feed.Origin(id))
 		if err == nil {
 			return cp, nil
 		}

@@ -99,11 +99,18 @@ func (c *viewCache) of(row store.Alert) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	v = &view{row: row, portions: portions}
+	return c.add(row, portions)
+}
+
+// add makes the view of an alert that was read just now: those who wait for it
+// need not read it again.
+func (c *viewCache) add(row store.Alert, portions []alert.Portion) (*view, error) {
+	v := &view{row: row}
 	for _, p := range portions {
 		if p.Label == nil {
 			return nil, errHollow
 		}
+		v.portions = append(v.portions, alert.Portion{ID: p.ID, Label: p.Label})
 		v.labels = append(v.labels, labelDigest(row.Originator, p.Label.ReleaseKey(row.ID)))
 	}
 	c.mu.Lock()

@@ -70,7 +70,7 @@ func TestWitness(t *testing.T) {
 	h.deliver(feed.Content) // makes the log grow
 	c, err := h.n.Witness(ctx)
 	must(t, err)
-	if c.Size != h.hub.Size || c.Origin != node.Origin(nodetest.HubID) {
+	if c.Size != h.hub.Size || c.Origin != feed.Origin(nodetest.HubID) {
 		t.Errorf("%+v", c)
 	}
 }

@@ -9,11 +9,9 @@ import (
 	"github.com/transparency-dev/formats/log"
 
 	"github.com/entente-hub/entente/api/federation"
+	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/crypto/tlog"
 )
-
-// Origin is the name of a hub's audit log in its checkpoints.
-func Origin(hub federation.HubID) string { return "entente/" + string(hub) }
 
 // openCheckpoint verifies a checkpoint with any one of the hub's keys.
 func (k *known) openCheckpoint(hub federation.HubID, signed []byte) (tlog.Checkpoint, error) {
@@ -24,7 +22,7 @@ func (k *known) openCheckpoint(hub federation.HubID, signed []byte) (tlog.Checkp
 	err = errors.New("the hub has no keys")
 	for _, pub := range list {
 		var c tlog.Checkpoint
-		if c, err = tlog.OpenCheckpoint(signed, pub, Origin(hub)); err == nil {
+		if c, err = tlog.OpenCheckpoint(signed, pub, feed.Origin(hub)); err == nil {
 			return c, nil
 		}
 	}

@@ -126,6 +126,9 @@ type Head struct {
 	Checkpoint string           `json:"checkpoint"` // the audit log's, a C2SP signed note
 }
 
+// Origin is the name of a hub's audit log in its checkpoints.
+func Origin(hub federation.HubID) string { return "entente/" + string(hub) }
+
 // ChainStart is the chain value before a feed's first item.
 func ChainStart(recipient alert.MemberID) string {
 	return encode(sha256.Sum256([]byte("entente feed 1\n" + string(recipient) + "\n")))
