@@ -39,7 +39,7 @@ func TestFrozenBytes(t *testing.T) {
 	receipt := feed.Receipt{Issuer: "hub", Originator: "XA", Alert: alertID, Version: 1, Digest: digestOf(token), AcceptedAt: today, LogIndex: 7}
 	head := feed.Head{Issuer: "hub", Recipient: "XB", Seq: 1, Chain: chain, IssuedAt: today, Checkpoint: "entente/hub\n7\nAAAA\n\n— entente/hub AAAA\n"}
 	ack := feed.Ack{Issuer: "XB", Hub: "hub", Seq: 1, Chain: chain, IssuedAt: today}
-	leaf := audit.Entry{Kind: audit.Admission, At: today * 1_000_000, Actor: "XA", Revision: digestOf("revision"), Policy: digestOf("policy"),
+	leaf := audit.Entry{Salt: "ABCDEFGHIJKLMNOPQRSTUVWXYZ", Kind: audit.Admission, At: today * 1_000_000, Actor: "XA", Revision: digestOf("revision"), Policy: digestOf("policy"),
 		Alert:    &audit.Alert{Originator: "XA", ID: alertID, Version: 1, Digest: digestOf(token)},
 		Portions: []audit.Portion{{Portion: "one", Label: digestOf("label")}}}
 

@@ -1,11 +1,8 @@
 package alert
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/entente-hub/entente/api/strictjson"
@@ -24,77 +21,103 @@ type ObjectRef struct {
 	Modified string // empty where the object type has none
 }
 
-const uuidSize = 36 // RFC 9562 section 4, in characters
-
-// stixIDRE leaves the case of the UUID open, as the standard does: published
-// objects come in both.
-var stixIDRE = regexp.MustCompile(`^[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-
 // ParseObjectRef reads a STIX object's type and id and checks that they agree
 // (STIX 2.1 section 2.9). The object itself is checked to be strict JSON.
 func ParseObjectRef(object []byte) (ObjectRef, error) {
-	if err := strictjson.Check(object); err != nil {
+	var h objectHead
+	if err := strictjson.Walk(object, h.see); err != nil {
 		return ObjectRef{}, err
 	}
-	var raw map[string]json.RawMessage // not ObjectRef: its members match without regard to case
-	if err := json.Unmarshal(object, &raw); err != nil || raw == nil {
-		return ObjectRef{}, invalid("not a STIX object")
-	}
-	var ref ObjectRef
-	if json.Unmarshal(raw["type"], &ref.Type) != nil || json.Unmarshal(raw["id"], &ref.ID) != nil {
+	ref := ObjectRef{Type: h.typ.text, ID: h.id.text, Modified: h.modified.text}
+	switch {
+	case !h.typ.isText || !h.id.isText:
 		return ObjectRef{}, invalid("a STIX object has a type and an id")
-	}
-	if m, ok := raw["modified"]; ok && (json.Unmarshal(m, &ref.Modified) != nil || ref.Modified == "") {
+	case h.modified.given && ref.Modified == "":
 		return ObjectRef{}, invalid("modified is not a timestamp")
-	}
-	for name := range raw {
-		for _, known := range []string{"type", "id", "modified"} {
-			if name != known && strings.EqualFold(name, known) {
-				return ObjectRef{}, invalid("a STIX object with %q beside or for %s", name, known)
-			}
-		}
-	}
-	if conceals(object) {
+	case h.lookalike != "":
+		return ObjectRef{}, invalid("a STIX object with %q beside or for type, id or modified", h.lookalike)
+	case h.conceals:
 		return ObjectRef{}, invalid("a STIX object with a member that SD-JWT reserves: _sd, _sd_alg or ...")
-	}
-	if ref.Type == "bundle" { // its objects would be looked through by nobody
+	case ref.Type == "bundle": // its objects would be looked through by nobody
 		return ObjectRef{}, invalid("a bundle where an object is wanted")
-	}
-	if !fits(ref.ID, ref.Type) {
+	case !fits(ref.ID, ref.Type):
 		return ObjectRef{}, invalid("STIX id %.80q does not fit type %.40q", ref.ID, ref.Type)
 	}
 	return ref, nil
 }
 
-// conceals reports whether a member at any depth has a name that RFC 9901
-// (section 4.1) reserves: behind it an object could hide what nobody released.
-// The object must be JSON.
-func conceals(object []byte) bool {
-	dec := json.NewDecoder(bytes.NewReader(object))
-	dec.UseNumber() // some numbers of JSON do not fit a float64
-	var v any
-	return dec.Decode(&v) != nil || hasReserved(v)
+// objectHead gathers what ParseObjectRef judges, in one walk over the object.
+type objectHead struct {
+	typ, id, modified property
+	lookalike         string // a name that other readers might take for one of the three
+	conceals          bool   // a name, at any depth, that RFC 9901 section 4.1 reserves: it could hide what nobody released
 }
 
-func hasReserved(v any) bool {
-	switch v := v.(type) {
-	case map[string]any:
-		for name, member := range v {
-			if name == "_sd" || name == "_sd_alg" || name == "..." || hasReserved(member) {
-				return true
-			}
-		}
-	case []any:
-		return slices.ContainsFunc(v, hasReserved)
+// property is one of the head's members; text is empty where it is no string.
+type property struct {
+	given, isText bool
+	text          string
+}
+
+func (p *property) set(m strictjson.Member) {
+	p.given = true
+	p.text, p.isText = m.Text()
+}
+
+func (h *objectHead) see(m strictjson.Member) {
+	switch string(m.Name) {
+	case "_sd", "_sd_alg", "...":
+		h.conceals = true
 	}
-	return false
+	if m.Depth > 1 {
+		return
+	}
+	switch name := string(m.Name); {
+	case name == "type":
+		h.typ.set(m)
+	case name == "id":
+		h.id.set(m)
+	case name == "modified":
+		h.modified.set(m)
+	case strings.EqualFold(name, "type"), strings.EqualFold(name, "id"), strings.EqualFold(name, "modified"):
+		h.lookalike = name
+	}
 }
 
 // fits reports whether id is a STIX identifier of the type: the type, two
-// hyphens and a UUID. A type may hold two hyphens itself, so that its end is
-// counted from the UUID.
+// hyphens and a UUID.
 func fits(id, typ string) bool {
-	return stixIDRE.MatchString(id) && id[:len(id)-len("--")-uuidSize] == typ
+	uuid, ok := strings.CutPrefix(id, typ+"--")
+	return ok && isType(typ) && isUUID(uuid)
+}
+
+// isType reports whether s is 3 to 250 of a–z, 0–9 and hyphen, a letter first
+// and no hyphen last (STIX 2.1 section 3.2).
+func isType(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter, inner := 'a' <= c && c <= 'z', i > 0 && ('0' <= c && c <= '9' || c == '-')
+		if !letter && !inner {
+			return false
+		}
+	}
+	return len(s) >= 3 && len(s) <= 250 && s[len(s)-1] != '-'
+}
+
+// isUUID leaves the case open, as the standard does: published objects come in
+// both (RFC 9562 section 4).
+func isUUID(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if i == 8 || i == 13 || i == 18 || i == 23 {
+			if c != '-' {
+				return false
+			}
+		} else if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F') {
+			return false
+		}
+	}
+	return len(s) == 36
 }
 
 // ParseBundle reads a STIX 2.1 bundle (section 8) and returns its objects, in

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -53,6 +54,31 @@ func TestParseObjectRef(t *testing.T) {
 	} {
 		if ref, err := ParseObjectRef([]byte(in)); !isRefusal(err) || ref != (ObjectRef{}) {
 			t.Errorf("%s: %v, %v", in, ref, err)
+		}
+	}
+}
+
+// TestFits holds fits to the pattern that it spells out.
+func TestFits(t *testing.T) {
+	pattern := regexp.MustCompile(`^[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	const uuid = "8e2e2d2b-17d4-4cbf-938f-98EE46B3CD3F"
+	ids := []string{"", "--", uuid, "--" + uuid}
+	for _, typ := range []string{"", "a", "ab", "abc", "a-b", "a--b", "a--", "-ab", "1ab", "ab1", "a_b", "aBc", "abc\n", "äbc", strings.Repeat("a", 249), strings.Repeat("a", 250), strings.Repeat("a", 251)} {
+		ids = append(ids, typ+"--"+uuid, typ+"-"+uuid, typ+"---"+uuid)
+	}
+	for i := range uuid { // each place with each byte
+		for c := range 256 {
+			ids = append(ids, "abc--"+uuid[:i]+string([]byte{byte(c)})+uuid[i+1:])
+		}
+		ids = append(ids, "abc--"+uuid[:i], "abc--"+uuid[:i]+uuid[i+1:], "abc--"+uuid+uuid[:i])
+	}
+	for _, id := range ids {
+		for end := range len(id) + 1 {
+			typ := id[:end]
+			want := pattern.MatchString(id) && len(id)-len("--")-len(uuid) == end
+			if fits(id, typ) != want {
+				t.Errorf("%q of type %q: %v", id, typ, !want)
+			}
 		}
 	}
 }

@@ -32,9 +32,16 @@ const (
 	Statement Kind = "statement" // a statement came into force
 )
 
+// A salt's length in characters: crypto/rand.Text gives 26 of five bits each.
+const (
+	minSalt = 26
+	maxSalt = 64
+)
+
 // Entry is one leaf. At is in microseconds since 1970-01-01 UTC.
 type Entry struct {
-	Version   int            `json:"v"` // 1
+	Version   int            `json:"v"`    // 1
+	Salt      string         `json:"salt"` // at least 128 random bits: whoever sees a leaf's hash can not guess the leaf
 	At        int64          `json:"at"`
 	Kind      Kind           `json:"kind"`
 	Actor     string         `json:"actor"`           // who acted: a member, or the hub
@@ -123,6 +130,9 @@ func Parse(leaf []byte) (Entry, error) {
 	}
 	if e.Version != 1 {
 		return Entry{}, fmt.Errorf("%w: version %d is not known", ErrInvalid, e.Version)
+	}
+	if len(e.Salt) < minSalt || len(e.Salt) > maxSalt {
+		return Entry{}, fmt.Errorf("%w: salt of %d characters", ErrInvalid, len(e.Salt))
 	}
 	switch e.Kind {
 	case Decided, Admission, Refusal, Release, Withheld, Received, Preview, Statement:

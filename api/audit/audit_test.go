@@ -17,12 +17,13 @@ import (
 const (
 	id     = "01890a5d-ac96-774b-bcce-b302099a8057"
 	digest = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
+	salt   = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 )
 
 // entries returns one entry of each kind.
 func entries() map[Kind]Entry {
 	named := &Alert{Originator: "XA", ID: id, Version: 1, Digest: digest}
-	return map[Kind]Entry{
+	all := map[Kind]Entry{
 		Decided: {Version: 1, At: 1_800_000_000_000_000, Kind: Decided, Actor: "hub-1", Revision: "rev-1", Policy: "policy-1",
 			Decision: &Decision{Label: digest, Content: []alert.MemberID{"XB"}, Existence: []alert.MemberID{"XC"},
 				Refused: map[string][]alert.MemberID{"compartment": {"XC", "XD"}, "ceiling": {"XD"}}}},
@@ -37,26 +38,31 @@ func entries() map[Kind]Entry {
 		Preview:   {Version: 1, At: 1, Kind: Preview, Actor: "XA", Portions: []Portion{{Portion: "p1", Label: digest}}},
 		Statement: {Version: 1, At: 1, Kind: Statement, Actor: "hub-1", Statement: &Named{Type: "registry", Subject: "regional", Revision: 1, Digest: digest}},
 	}
+	for kind, e := range all {
+		e.Salt = salt
+		all[kind] = e
+	}
+	return all
 }
 
 // A leaf is hashed into the log: its bytes must not change.
 func TestLeafBytes(t *testing.T) {
 	for kind, want := range map[Kind]string{
-		Decided: `{"v":1,"at":1800000000000000,"kind":"decision","actor":"hub-1",` +
+		Decided: `{"v":1,"salt":"` + salt + `","at":1800000000000000,"kind":"decision","actor":"hub-1",` +
 			`"decision":{"label":"` + digest + `","content":["XB"],"existence":["XC"],` +
 			`"refused":{"ceiling":["XD"],"compartment":["XC","XD"]}},` + // codes sorted
 			`"revision":"rev-1","policy":"policy-1"}`,
-		Admission: `{"v":1,"at":1,"kind":"admission","actor":"XA",` +
+		Admission: `{"v":1,"salt":"` + salt + `","at":1,"kind":"admission","actor":"XA",` +
 			`"alert":{"iss":"XA","sub":"` + id + `","ver":1,"digest":"` + digest + `"},` +
 			`"portions":[{"portion":"p1","label":"` + digest + `"},{"portion":"p2","label":"` + digest + `"}],` +
 			`"revision":"rev-1","policy":"policy-1"}`,
-		Refusal: `{"v":1,"at":1,"kind":"refusal","actor":"XD","problem":"urn:entente:problem:not-admitted","codes":["ceiling"]}`,
-		Release: `{"v":1,"at":1,"kind":"release","actor":"hub-1","alert":{"iss":"XA","sub":"` + id + `","ver":1,"digest":"` + digest + `"},` +
+		Refusal: `{"v":1,"salt":"` + salt + `","at":1,"kind":"refusal","actor":"XD","problem":"urn:entente:problem:not-admitted","codes":["ceiling"]}`,
+		Release: `{"v":1,"salt":"` + salt + `","at":1,"kind":"release","actor":"hub-1","alert":{"iss":"XA","sub":"` + id + `","ver":1,"digest":"` + digest + `"},` +
 			`"recipient":"XB","seq":7,"releases":[{"portion":"p1","kind":"content","agreements":["` + digest + `"],` +
 			`"obligations":{"purposes":["investigation"],"hold_until":1900000000,"onward":false,"handling":["H1"]}},` +
 			`{"portion":"p2","kind":"existence"}],"revision":"rev-1","policy":"policy-1"}`,
-		Received:  `{"v":1,"at":1,"kind":"received","actor":"XB","recipient":"XB","seq":7,"proof":"e30.e30.c2ln"}`,
-		Statement: `{"v":1,"at":1,"kind":"statement","actor":"hub-1","statement":{"type":"registry","sub":"regional","rev":1,"digest":"` + digest + `"}}`,
+		Received:  `{"v":1,"salt":"` + salt + `","at":1,"kind":"received","actor":"XB","recipient":"XB","seq":7,"proof":"e30.e30.c2ln"}`,
+		Statement: `{"v":1,"salt":"` + salt + `","at":1,"kind":"statement","actor":"hub-1","statement":{"type":"registry","sub":"regional","rev":1,"digest":"` + digest + `"}}`,
 	} {
 		if got := string(entries()[kind].Leaf()); got != want {
 			t.Errorf("%s\n got %s\nwant %s", kind, got, want)
@@ -89,6 +95,7 @@ func TestEmptyValuesCanBeReadAgain(t *testing.T) {
 		"odd text":       {Kind: Refusal, Actor: "a<b>&\u2028\x00", Problem: "\ufffd"},
 		"not UTF-8":      {Kind: Refusal, Actor: "a\xffb"},
 	} {
+		e.Salt = salt
 		leaf := e.Leaf()
 		got, err := Parse(leaf)
 		if err != nil {
@@ -117,7 +124,7 @@ func TestParseRefuses(t *testing.T) {
 		"actor missing": strings.Replace(good, `"actor":"hub-1",`, "", 1), "unknown": strings.Replace(good, `{"v"`, `{"x":1,"v"`, 1), "case": strings.Replace(good, `"actor"`, `"Actor"`, 1),
 		"twice": strings.Replace(good, `{"v":1`, `{"v":1,"v":1`, 1), "space": strings.Replace(good, `{"v"`, `{ "v"`, 1), "line at the end": good + "\n", "trailing": good + "{}",
 		"null member": strings.Replace(good, `{"v":1`, `{"v":1,"proof":null`, 1), "empty member": strings.Replace(good, `"policy":"policy-1"`, `"policy":"policy-1","proof":""`, 1),
-		"order": strings.Replace(good, `"v":1,"at":1800000000000000`, `"at":1800000000000000,"v":1`, 1), "codes unsorted": strings.Replace(good, `"ceiling":["XD"],"compartment":["XC","XD"]`, `"compartment":["XC","XD"],"ceiling":["XD"]`, 1),
+		"order": strings.Replace(good, `"v":1,"salt":"`+salt+`"`, `"salt":"`+salt+`","v":1`, 1), "no salt": strings.Replace(good, `"salt":"`+salt+`",`, "", 1), "short salt": strings.Replace(good, salt, "A", 1), "codes unsorted": strings.Replace(good, `"ceiling":["XD"],"compartment":["XC","XD"]`, `"compartment":["XC","XD"],"ceiling":["XD"]`, 1),
 		"escape": strings.Replace(good, `"actor":"hub-1"`, `"actor":"\u0068ub-1"`, 1), "member id": strings.Replace(good, `"content":["XB"]`, `"content":["xb"]`, 1),
 		"alert UUIDv4": strings.Replace(string(entries()[Admission].Leaf()), id, "f47ac10b-58cc-4372-a567-0e02b2c3d479", 1), "not UTF-8": strings.Replace(good, "rev-1", "rev-\xff", 1),
 	} {

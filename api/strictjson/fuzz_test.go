@@ -18,7 +18,11 @@ func FuzzUnmarshal(f *testing.F) {
 	f.Add([]byte(`{"deep":"d","id":"a","count":1,"ratio":0.5,"on":true,"list":["x"],"items":[{"n":1}],"sub":{},"map":{"k":{}},"raw":[1],"level":"low","pair":[1,2],"bytes":"AA==","any":{"a":1},"-":"d"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var got sample
-		if Unmarshal(data, &got) != nil {
+		err := Unmarshal(data, &got)
+		if (err == nil) != accepts(data, &got) {
+			t.Fatalf("%v; the oracle says otherwise", err)
+		}
+		if err != nil {
 			return
 		}
 		var want sample
@@ -63,9 +67,16 @@ func FuzzCheck(f *testing.F) {
 	for _, tt := range refused {
 		f.Add([]byte(tt.in))
 	}
+	for _, in := range grammar {
+		f.Add([]byte(in))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if Check(data) == nil && !json.Valid(data) {
+		err := Check(data)
+		if err == nil && !json.Valid(data) {
 			t.Fatal("accepted, and not JSON")
+		}
+		if (err == nil) != accepts(data, nil) {
+			t.Fatalf("%v; the oracle says otherwise", err)
 		}
 	})
 }

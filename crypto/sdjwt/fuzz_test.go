@@ -87,12 +87,12 @@ func checkVerified(t *testing.T, v *Verified, payload string, disclosures int) {
 	if string(v.Payload) != payload || len(v.Disclosures) != disclosures {
 		t.Fatal("payload or disclosures changed")
 	}
-	n, err := parseObject(v.Claims)
+	n, err := parseObject(v.Claims())
 	if err != nil {
-		t.Fatalf("%v: %s", err, v.Claims)
+		t.Fatalf("%v: %s", err, v.Claims())
 	}
 	if n.marked {
-		t.Fatalf("reserved names in %s", v.Claims)
+		t.Fatalf("reserved names in %s", v.Claims())
 	}
 	for i, d := range v.Disclosures {
 		object := at(t, v, d)

@@ -116,7 +116,7 @@ func checkFrozenView(t *testing.T, v *Verified) {
 		}
 	}
 	claims := `{"iss":"XA","portions":[{"id":1,"content":"<ä>"}],"label":{ "level": 1.0 }}`
-	if diff := cmp.Diff(claims, string(v.Claims)); diff != "" {
+	if diff := cmp.Diff(claims, string(v.Claims())); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -190,7 +190,7 @@ func TestPrepareAccepts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := diffJSON(t, want, v.Claims); diff != "" {
+			if diff := diffJSON(t, want, v.Claims()); diff != "" {
 				t.Error(diff)
 			}
 		})

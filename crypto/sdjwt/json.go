@@ -31,7 +31,7 @@ type node struct {
 }
 
 type member struct {
-	name    string // decoded
+	name    []byte // decoded
 	rawName []byte // as received, with its quotes
 	value   *node
 }
@@ -39,7 +39,7 @@ type member struct {
 // member returns the value of an object's member, or nil.
 func (n *node) member(name string) *node {
 	for _, m := range n.members {
-		if m.name == name {
+		if string(m.name) == name {
 			return m.value
 		}
 	}
@@ -51,7 +51,7 @@ func (n *node) text() (string, bool) {
 	if n == nil || n.kind != '"' {
 		return "", false
 	}
-	return unquote(n.raw), true
+	return string(unquote(n.raw)), true
 }
 
 // parseJSON reads one JSON value more strictly than encoding/json: text must
@@ -94,6 +94,7 @@ type reader struct {
 	data []byte
 	pos  int
 
+	spare []node // nodes are many, and made by the dozen
 	replacement bool // \ufffd was met, written as an escape
 }
 
@@ -111,7 +112,8 @@ func (r *reader) space() byte {
 }
 
 func (r *reader) value(depth int) (*node, error) {
-	n := &node{kind: r.space()}
+	n := r.node()
+	n.kind = r.space()
 	start := r.pos
 	var err error
 	switch n.kind {
@@ -135,6 +137,16 @@ func (r *reader) value(depth int) (*node, error) {
 	return n, err
 }
 
+// node returns a fresh one.
+func (r *reader) node() *node {
+	if len(r.spare) == 0 {
+		r.spare = make([]node, 12)
+	}
+	n := &r.spare[0]
+	r.spare = r.spare[1:]
+	return n
+}
+
 func (r *reader) object(n *node, depth int) error {
 	var names nameSet
 	for r.space() != '}' {
@@ -152,7 +164,7 @@ func (r *reader) object(n *node, depth int) error {
 			return err
 		}
 		n.add(m.value)
-		n.marked = n.marked || reserved(m.name)
+		n.marked = n.marked || reserved(string(m.name))
 		n.members = append(n.members, m)
 	}
 	n.height++
@@ -177,11 +189,11 @@ func (r *reader) array(n *node, depth int) error {
 type nameSet map[string]struct{}
 
 // add reports whether name is new; earlier are the members before it.
-func (s *nameSet) add(earlier []member, name string) bool {
+func (s *nameSet) add(earlier []member, name []byte) bool {
 	const few = 16
 	if len(earlier) < few {
 		for _, m := range earlier {
-			if m.name == name {
+			if bytes.Equal(m.name, name) {
 				return false
 			}
 		}
@@ -190,13 +202,13 @@ func (s *nameSet) add(earlier []member, name string) bool {
 	if *s == nil {
 		*s = make(nameSet)
 		for _, m := range earlier {
-			(*s)[m.name] = struct{}{}
+			(*s)[string(m.name)] = struct{}{}
 		}
 	}
-	if _, ok := (*s)[name]; ok {
+	if _, ok := (*s)[string(name)]; ok {
 		return false
 	}
-	(*s)[name] = struct{}{}
+	(*s)[string(name)] = struct{}{}
 	return true
 }
 
@@ -254,16 +266,14 @@ func (r *reader) escape() rune {
 }
 
 // unquote decodes a string that is known to be valid.
-func unquote(raw []byte) string {
-	for _, c := range raw {
-		if c == '\\' {
-			var s string
-			// A valid JSON string always decodes into a string.
-			_ = json.Unmarshal(raw, &s)
-			return s
-		}
+func unquote(raw []byte) []byte {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw[1 : len(raw)-1]
 	}
-	return string(raw[1 : len(raw)-1])
+	var s string
+	// A valid JSON string always decodes into a string.
+	_ = json.Unmarshal(raw, &s)
+	return []byte(s)
 }
 
 func reserved(name string) bool {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A resolver follows the digests from the payload through the disclosures,
-// and merges what it finds (RFC 9901 section 7.1, step 3).
+// A resolver follows the digests from the payload through the disclosures
+// (RFC 9901 section 7.1, step 3).
 type resolver struct {
 	payload     *node
 	disclosures []Disclosure
@@ -16,8 +16,6 @@ type resolver struct {
 	byDigest   map[string]int      // index of a disclosure
 	seen       map[string]struct{} // digests met, of whatever kind
 	referenced int                 // disclosures met
-
-	claims []byte // the result, written as the walk goes
 }
 
 // A place is where a value stands that the resolver looks at.
@@ -49,7 +47,6 @@ func resolve(payload []byte, encoded []string) (*resolver, error) {
 		payload:  root,
 		byDigest: make(map[string]int, len(encoded)),
 		seen:     make(map[string]struct{}),
-		claims:   make([]byte, 0, len(payload)),
 	}
 	for i, e := range encoded {
 		if err := r.add(e); err != nil {
@@ -117,76 +114,64 @@ func parseDisclosure(data []byte) ([]*node, error) {
 	return n.elements, nil
 }
 
-// value appends the merged form of n to the claims.
+// value checks n, which stands at a place, and all that it refers to.
 func (r *resolver) value(n *node, at place) error {
 	levels := n.height
 	if n.marked {
 		levels = 1 // placeholders and _sd will go; what is inside comes later
 	}
-	if at.depth+levels > MaxDepth {
+	switch {
+	case at.depth+levels > MaxDepth:
 		return fmt.Errorf("%w: more than %d levels once merged", ErrTooDeep, MaxDepth)
-	}
-	if !n.marked {
-		r.claims = append(r.claims, n.raw...)
+	case !n.marked:
 		return nil
-	}
-	if n.kind == '[' {
+	case n.kind == '[':
 		return r.array(n, at)
+	default:
+		return r.object(n, at)
 	}
-	return r.object(n, at)
 }
 
 func (r *resolver) object(n *node, at place) error {
 	names := make(map[string]struct{}, len(n.members))
 	for _, m := range n.members {
-		names[m.name] = struct{}{}
-	}
-	r.claims = append(r.claims, '{')
-	empty := true
-	add := func(rawName []byte, value *node, at place) error {
-		if !empty {
-			r.claims = append(r.claims, ',')
-		}
-		empty = false
-		r.claims = append(append(r.claims, rawName...), ':')
-		return r.value(value, at)
-	}
-	for _, m := range n.members {
+		name := string(m.name)
+		names[name] = struct{}{}
 		switch {
-		case m.name == nameDigests, m.name == nameHashAlg && at == place{parent: -1}:
+		case name == nameDigests, name == nameHashAlg && at == place{parent: -1}:
 			continue
-		case reserved(m.name):
-			return fmt.Errorf("%w: %.64q at %.200q", ErrReservedName, m.name, at.pointer)
+		case reserved(name):
+			return fmt.Errorf("%w: %.64q at %.200q", ErrReservedName, name, at.pointer)
 		}
-		if err := add(m.rawName, m.value, at.inside(m.name)); err != nil {
+		if err := r.value(m.value, at.inside(name)); err != nil {
 			return err
 		}
 	}
 	digests := n.member(nameDigests)
-	if digests != nil && digests.kind != '[' {
+	if digests == nil {
+		return nil
+	}
+	if digests.kind != '[' {
 		return fmt.Errorf("%w: _sd at %.200q is not an array", ErrMalformed, at.pointer)
 	}
-	if digests != nil {
-		for _, digest := range digests.elements {
-			i, err := r.refer(digest, at)
-			if err != nil {
-				return err
-			}
-			if i < 0 {
-				continue
-			}
-			if err := r.claim(i, names, at, add); err != nil {
-				return err
-			}
+	for _, digest := range digests.elements {
+		i, err := r.refer(digest, at)
+		if err != nil {
+			return err
+		}
+		if i < 0 {
+			continue
+		}
+		if err := r.claim(i, names, at); err != nil {
+			return err
 		}
 	}
-	r.claims = append(r.claims, '}')
 	return nil
 }
 
-// claim merges a disclosed member into the object at a place.
-func (r *resolver) claim(i int, names map[string]struct{}, at place,
-	add func([]byte, *node, place) error) error {
+// claim adds a disclosed member to the object at a place, whose names so far
+// are given.
+func (r *resolver) claim(i int, names map[string]struct{}, at place) error {
 	d := &r.disclosures[i]
 	if d.Element {
 		return fmt.Errorf("disclosure %d: %w: an array element in an object", i, ErrMisplaced)
@@ -196,12 +181,10 @@ func (r *resolver) claim(i int, names map[string]struct{}, at place,
 	}
 	names[d.Name] = struct{}{}
 	d.Parent, d.Pointer = at.parent, at.inside(d.Name).pointer
-	return add(quote(d.Name), r.values[i], place{parent: i, depth: at.depth + 1})
+	return r.value(r.values[i], place{parent: i, depth: at.depth + 1})
 }
 
 func (r *resolver) array(n *node, at place) error {
-	r.claims = append(r.claims, '[')
-	empty := true
 	for index, element := range n.elements {
 		value, inside := element, at.inside(strconv.Itoa(index))
 		if digest := element.member(nameElement); digest != nil {
@@ -222,15 +205,10 @@ func (r *resolver) array(n *node, at place) error {
 			d.Parent, d.Pointer = inside.parent, inside.pointer
 			value, inside = r.values[i], place{parent: i, depth: inside.depth}
 		}
-		if !empty {
-			r.claims = append(r.claims, ',')
-		}
-		empty = false
 		if err := r.value(value, inside); err != nil {
 			return err
 		}
 	}
-	r.claims = append(r.claims, ']')
 	return nil
 }
 

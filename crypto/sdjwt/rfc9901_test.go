@@ -89,7 +89,7 @@ func TestRFC9901Examples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := diffJSON(t, example.Claims, r.claims); diff != "" {
+			if diff := diffJSON(t, example.Claims, r.merged()); diff != "" {
 				t.Error(diff)
 			}
 			for i, d := range r.disclosures {

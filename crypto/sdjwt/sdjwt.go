@@ -9,6 +9,7 @@
 package sdjwt
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -48,10 +49,13 @@ type Disclosure struct {
 }
 
 // A Token is an SD-JWT whose form has been checked, but not its signature.
+// Only Parse makes one; it must not be changed.
 type Token struct {
 	JWS         string       // issuer-signed JWT, compact serialization
 	Payload     []byte       // signed payload as is: JSON
 	Disclosures []Disclosure // in the token's order
+
+	resolved *resolver
 }
 
 // String returns the token: the very bytes that were parsed.
@@ -65,13 +69,16 @@ func (t *Token) String() string {
 
 // Verified is what a token says, once its signature has been verified.
 type Verified struct {
-	KeyID       string          // key that signed: "<owner>/<thumbprint>"
-	Payload     []byte          // signed payload as is: JSON
-	Claims      json.RawMessage // claims with the disclosures merged, without _sd, _sd_alg and withheld elements
-	Disclosures []Disclosure    // in the token's order
+	KeyID       string       // key that signed: "<owner>/<thumbprint>"
+	Payload     []byte       // signed payload as is: JSON
+	Disclosures []Disclosure // in the token's order
 
-	payload *node
+	resolved *resolver
 }
+
+// Claims returns the claims with the disclosures merged, without _sd, _sd_alg
+// and withheld elements.
+func (v *Verified) Claims() json.RawMessage { return v.resolved.merged() }
 
 // An Element is one place of an array in the signed payload.
 type Element struct {
@@ -85,7 +92,7 @@ type Element struct {
 // the top-level name, withheld ones included: nothing distinguishes those
 // from decoys. It is nil when there is no such array in the clear.
 func (v *Verified) Elements(name string) []Element {
-	array := v.payload.member(name)
+	array := v.resolved.payload.member(name)
 	if array == nil {
 		return nil
 	}
@@ -136,12 +143,12 @@ func Parse(token string) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Token{JWS: jws, Payload: payload, Disclosures: r.disclosures}, nil
+	return &Token{JWS: jws, Payload: payload, Disclosures: r.disclosures, resolved: r}, nil
 }
 
 // Verify checks a token: the signature and the typ of its header with
-// keys.Verify, then all that Parse checks, and merges the disclosed claims
-// (RFC 9901 section 7.1). lookup returns the key that a kid stands for.
+// keys.Verify, then all that Parse checks (RFC 9901 section 7.1). lookup returns
+// the key that a kid stands for.
 func Verify(token, typ string, lookup func(kid string) (keys.PublicKey, error)) (*Verified, error) {
 	jws, encoded, err := split(token)
 	if err != nil {
@@ -158,13 +165,22 @@ func Verify(token, typ string, lookup func(kid string) (keys.PublicKey, error)) 
 	if err != nil {
 		return nil, err
 	}
-	return &Verified{
-		KeyID:       kid,
-		Payload:     payload,
-		Claims:      r.claims,
-		Disclosures: r.disclosures,
-		payload:     r.payload,
-	}, nil
+	return &Verified{KeyID: kid, Payload: payload, Disclosures: r.disclosures, resolved: r}, nil
+}
+
+// Verify checks what Parse has not, for who must read a token to know whose
+// keys to look up: the signature and the typ of its header, as the function
+// Verify does.
+func (t *Token) Verify(typ string, lookup func(kid string) (keys.PublicKey, error)) (*Verified, error) {
+	payload, kid, err := keys.Verify(t.JWS, typ, lookup)
+	if err != nil {
+		return nil, fmt.Errorf("sdjwt: %w", err)
+	}
+	// What was parsed must be what is signed, whatever was done to the Token.
+	if t.resolved == nil || !bytes.Equal(payload, t.Payload) {
+		return nil, fmt.Errorf("%w: the signed payload is not the parsed one", ErrMalformed)
+	}
+	return &Verified{KeyID: kid, Payload: payload, Disclosures: t.resolved.disclosures, resolved: t.resolved}, nil
 }
 
 // Assemble joins an issuer-signed JWT and encoded disclosures into a token

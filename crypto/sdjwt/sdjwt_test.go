@@ -67,6 +67,38 @@ func TestLookupError(t *testing.T) {
 	}
 }
 
+// TestVerifyToken: a Token verifies as its text does, and only as Parse made it.
+func TestVerifyToken(t *testing.T) {
+	key := fixedEd25519(t, "XA")
+	token := mustIssue(t, key, map[string]any{"a": Conceal{1}}, Options{})
+	other := mustIssue(t, key, map[string]any{"a": Conceal{2}}, Options{})
+	parsed := func() *Token {
+		p, err := Parse(token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	v, err := parsed().Verify(testTyp, lookup(key.public))
+	if err != nil || string(v.Claims()) != `{"a":1}` || v.KeyID != key.public.KeyID() {
+		t.Errorf("%v, %v", v, err)
+	}
+	if _, err := parsed().Verify("other", lookup(key.public)); !errors.Is(err, keys.ErrType) {
+		t.Errorf("another typ: %v", err)
+	}
+	for name, change := range map[string]func(p *Token){
+		"the JWS of another": func(p *Token) { p.JWS, _, _ = strings.Cut(other, "~") },
+		"another payload":    func(p *Token) { p.Payload = []byte(`{}`) },
+		"not from Parse":     func(p *Token) { *p = Token{JWS: p.JWS, Payload: p.Payload, Disclosures: p.Disclosures} },
+	} {
+		p := parsed()
+		change(p)
+		if v, err := p.Verify(testTyp, lookup(key.public)); !errors.Is(err, ErrMalformed) || v != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestReduceAsks: about each disclosure once, its parent first, and not about
 // the children of what is dropped.
 func TestReduceAsks(t *testing.T) {

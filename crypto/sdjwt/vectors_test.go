@@ -102,7 +102,7 @@ func TestVectors(t *testing.T) {
 				t.Fatal("claims go with ok, and with nothing else")
 			}
 			if err == nil {
-				if diff := diffJSON(t, v.Claims, verified.Claims); diff != "" {
+				if diff := diffJSON(t, v.Claims, verified.Claims()); diff != "" {
 					t.Error(diff)
 				}
 			} else if verified != nil {
