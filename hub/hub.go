@@ -43,6 +43,7 @@ type Hub struct {
 	Deps
 	ledger  *ledger
 	waiters waiters
+	polls   polls
 	views   viewCache
 	notes   checkpoints
 	drained sync.Once
@@ -127,7 +128,7 @@ func (h *Hub) Drain() { h.drained.Do(func() { close(h.drain) }) }
 func (h *Hub) current(ctx context.Context) (*state, error) {
 	s := h.state.Load()
 	now := h.Now()
-	if s.world == nil || !s.world.Lapses.IsZero() && !now.Before(s.world.Lapses) {
+	if s.world == nil || s.lapsed(now) {
 		if err := h.refresh(ctx); err != nil {
 			return nil, err
 		}
@@ -137,6 +138,11 @@ func (h *Hub) current(ctx context.Context) (*state, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// lapsed reports whether validity dates have made the world another one.
+func (s *state) lapsed(now time.Time) bool {
+	return s.world != nil && !s.world.Lapses.IsZero() && !now.Before(s.world.Lapses)
 }
 
 // newer is current for when what is known may be out of date: it first takes in

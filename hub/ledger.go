@@ -25,14 +25,15 @@ type ledger struct {
 	wake    func([]alert.MemberID) // told who may have something to fetch
 }
 
+// job is one caller's writes, which go into one transaction in their order.
 type job struct {
-	write  store.Write
+	writes []store.Write
 	result chan<- outcome
 }
 
 type outcome struct {
-	store.Result
-	err error
+	results []store.Result // one a write
+	err     error
 }
 
 func newLedger(s store.Store, m *Metrics, wake func([]alert.MemberID)) *ledger {
@@ -41,26 +42,35 @@ func newLedger(s store.Store, m *Metrics, wake func([]alert.MemberID)) *ledger {
 
 var errStopping = errors.New("the hub is stopping")
 
-// commit returns when the write is on stable storage, or has had no effect. If
-// ctx ends first the write may still take effect: the caller finds out by the
-// same write again.
+// commit is commitAll for one write.
 func (l *ledger) commit(ctx context.Context, w store.Write) (store.Result, error) {
+	results, err := l.commitAll(ctx, []store.Write{w})
+	if err != nil {
+		return store.Result{}, err
+	}
+	return results[0], nil
+}
+
+// commitAll returns when the writes, at most maxGroup, are on stable storage, or
+// have had no effect. If ctx ends first they may still take effect: the caller
+// finds out by the same writes again.
+func (l *ledger) commitAll(ctx context.Context, writes []store.Write) ([]store.Result, error) {
 	result := make(chan outcome, 1)
 	select {
-	case l.jobs <- job{w, result}:
+	case l.jobs <- job{writes, result}:
 	case <-l.stopped:
-		return store.Result{}, unavailable(errStopping)
+		return nil, unavailable(errStopping)
 	case <-ctx.Done():
-		return store.Result{}, unavailable(ctx.Err())
+		return nil, unavailable(ctx.Err())
 	}
 	select {
 	case o := <-result:
 		if o.err != nil {
-			return store.Result{}, unavailable(o.err)
+			return nil, unavailable(o.err)
 		}
-		return o.Result, nil
+		return o.results, nil
 	case <-ctx.Done():
-		return store.Result{}, unavailable(ctx.Err())
+		return nil, unavailable(ctx.Err())
 	}
 }
 
@@ -85,10 +95,11 @@ func (l *ledger) run(ctx context.Context) {
 
 // gather takes whatever waits already.
 func (l *ledger) gather(group []job) []job {
-	for len(group) < maxGroup {
+	for size := len(group[0].writes); size < maxGroup; {
 		select {
 		case j := <-l.jobs:
 			group = append(group, j)
+			size += len(j.writes)
 		default:
 			return group
 		}
@@ -97,9 +108,9 @@ func (l *ledger) gather(group []job) []job {
 }
 
 func (l *ledger) commitGroup(ctx context.Context, group []job) {
-	writes := make([]store.Write, len(group))
-	for i, j := range group {
-		writes[i] = j.write
+	var writes []store.Write
+	for _, j := range group {
+		writes = append(writes, j.writes...)
 	}
 	within, cancel := context.WithTimeout(ctx, commitTimeout)
 	results, err := l.store.Commit(within, writes)
@@ -111,15 +122,17 @@ func (l *ledger) commitGroup(ctx context.Context, group []job) {
 		}
 		return
 	}
-	for i, j := range group {
+	for _, j := range group {
 		o := outcome{err: err}
 		if err == nil {
-			o.Result = results[i]
+			o.results, results = results[:len(j.writes)], results[len(j.writes):]
 		}
-		// Here and not where the caller waits: it may have left, or be told of a
-		// failure of what was stored all the same.
-		if a := j.write.Accept; a != nil && (err != nil || o.Outcome == store.Done) {
-			l.wake(a.Recipients)
+		for i, w := range j.writes {
+			// Here and not where the caller waits: it may have left, or be told of a
+			// failure of what was stored all the same.
+			if w.Accept != nil && (err != nil || o.results[i].Outcome == store.Done) {
+				l.wake(w.Accept.Recipients)
+			}
 		}
 		j.result <- o
 	}

@@ -39,25 +39,27 @@ func (h *Hub) permit(ctx context.Context, s *state, v *view, recipient alert.Mem
 	if h.Now().Unix() >= v.row.Expires {
 		return nil, nil
 	}
+	// What no node could verify any more is not handed over: a key revoked back to
+	// before the alert was signed takes the alert with it.
+	if _, err := s.dir.NodeKey(v.row.Originator, v.row.IssuedAt)(v.kid); err != nil {
+		return nil, nil
+	}
 	p := &permit{digest: v.row.Digest, recipient: recipient, state: s}
 	for _, portion := range v.portions {
-		aud, err := s.decide(ctx, v.row.Originator, v.row.ID, *portion.Label)
+		q, err := h.query(ctx, v.row.Originator, v.row.ID, *portion.Label)
+		if err != nil {
+			return nil, err
+		}
+		aud, err := s.decide(ctx, q)
 		if err != nil {
 			return nil, err
 		}
 		if aud.Of(recipient) == feed.None {
 			continue
 		}
-		// Anybody can consent in its own name to what is not its own, also after
-		// the alert was admitted.
-		if err := h.checkSources(ctx, s, portion.Label.DerivedFrom); problem.KindOf(err) == problem.NotAdmitted {
-			continue
-		} else if err != nil {
-			return nil, err
-		}
-		r := s.policy.Release(aud, recipient, portion.ID, v.query(portion), v.row.IssuedAt, v.row.Expires)
-		if r.Obligations != nil && r.Obligations.HoldUntil <= h.Now().Unix() {
-			continue // lawful holding has ended before it began
+		r := s.policy.Release(aud, recipient, portion.ID, q, v.row.IssuedAt, v.row.Expires)
+		if r.Kind == feed.None || r.Obligations != nil && r.Obligations.HoldUntil <= h.Now().Unix() {
+			continue // not to be stated in full, or lawful holding has ended before it began
 		}
 		p.releases = append(p.releases, r)
 	}
@@ -132,16 +134,28 @@ func (h *Hub) heldOut(releases []feed.Release) bool {
 	return slices.ContainsFunc(releases, func(r feed.Release) bool { return r.Obligations != nil && r.Obligations.HoldUntil <= now })
 }
 
-// covers reports whether what is permitted now includes what was released.
+// covers reports whether what is permitted now includes what was released, on
+// terms no stricter: a delivery says what its recipient may do, and must not say
+// more than is agreed when it is read.
 func covers(now, then []feed.Release) bool {
-	kind := make(map[alert.PortionID]feed.Kind, len(now))
+	today := make(map[alert.PortionID]feed.Release, len(now))
 	for _, r := range now {
-		kind[r.Portion] = r.Kind
+		today[r.Portion] = r
 	}
 	for _, r := range then {
-		if k := kind[r.Portion]; k != feed.Content && k != r.Kind {
+		t := today[r.Portion]
+		if t.Kind != feed.Content && t.Kind != r.Kind || !asFree(t.Obligations, r.Obligations) {
 			return false
 		}
 	}
 	return true
+}
+
+// asFree reports whether the terms of now leave all the freedom of then.
+func asFree(now, then *feed.Obligations) bool {
+	if then == nil || now == nil {
+		return then == nil
+	}
+	return now.HoldUntil >= then.HoldUntil && (now.Onward || !then.Onward) &&
+		!slices.ContainsFunc(then.Purposes, func(p alert.Purpose) bool { return !slices.Contains(now.Purposes, p) })
 }

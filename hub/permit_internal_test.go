@@ -112,12 +112,12 @@ func TestMalformedWriteDoesNotSpoilItsGroup(t *testing.T) {
 	l := newLedger(st, NewMetrics(nil), func([]alert.MemberID) {})
 	results := []chan outcome{make(chan outcome, 1), make(chan outcome, 1), make(chan outcome, 1)}
 	l.commitGroup(t.Context(), []job{
-		{store.Write{Entries: [][]byte{[]byte("a")}}, results[0]},
-		{store.Write{Accept: &store.Accept{}}, results[1]},
-		{store.Write{Entries: [][]byte{[]byte("b")}}, results[2]},
+		{[]store.Write{{Entries: [][]byte{[]byte("a")}}}, results[0]},
+		{[]store.Write{{Accept: &store.Accept{}}}, results[1]},
+		{[]store.Write{{Entries: [][]byte{[]byte("b")}}}, results[2]},
 	})
 	for i, c := range results {
-		if o := <-c; errors.Is(o.err, store.ErrInvalid) != (i == 1) || (o.Outcome == store.Done) != (i != 1) {
+		if o := <-c; errors.Is(o.err, store.ErrInvalid) != (i == 1) || (len(o.results) == 1 && o.results[0].Outcome == store.Done) != (i != 1) {
 			t.Errorf("write %d: %+v", i, o)
 		}
 	}

@@ -61,11 +61,15 @@ func (h *Hub) Preview(ctx context.Context, member alert.MemberID, id alert.ID, e
 	audiences := make(map[string]*policies.Audience)
 	var out []Forecast
 	for _, p := range portions {
-		aud, err := s.decide(ctx, member, id, p.Label)
+		q, err := h.query(ctx, member, id, p.Label)
 		if err != nil {
 			return nil, nil, err
 		}
-		digest := labelDigest(member, p.Label.ReleaseKey(id))
+		aud, err := s.decide(ctx, q)
+		if err != nil {
+			return nil, nil, err
+		}
+		digest := labelDigest(q)
 		entry.Portions = append(entry.Portions, audit.Portion{Portion: p.ID, Label: digest})
 		if _, ok := audiences[digest]; !ok {
 			audiences[digest] = aud
@@ -84,11 +88,9 @@ func (h *Hub) Preview(ctx context.Context, member alert.MemberID, id alert.ID, e
 func (h *Hub) forecastAdmission(ctx context.Context, s *state, member alert.MemberID, now time.Time, expires int64, portions []Labelled) error {
 	var labels []alert.Label
 	var heads []alert.Portion
-	var sources []alert.ID
 	for _, p := range portions {
 		labels = append(labels, p.Label)
 		heads = append(heads, alert.Portion{ID: p.ID})
-		sources = append(sources, p.Label.DerivedFrom...)
 	}
 	refusals, err := s.policy.Admit(ctx, policies.Admission{Originator: member, IssuedAt: now.Unix(), Expires: expires, Labels: labels})
 	if err != nil {
@@ -97,7 +99,7 @@ func (h *Hub) forecastAdmission(ctx context.Context, s *state, member alert.Memb
 	if len(refusals) > 0 {
 		return notAdmitted(heads, refusals)
 	}
-	return h.checkSources(ctx, s, sources)
+	return nil
 }
 
 func (h *Hub) forecast(s *state, member alert.MemberID, id alert.ID, p Labelled, aud *policies.Audience, iat, exp int64) Forecast {

@@ -13,6 +13,7 @@ import (
 	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/crypto/keys"
+	"github.com/entente-hub/entente/crypto/sdjwt"
 	"github.com/entente-hub/entente/hub/store"
 	"github.com/entente-hub/entente/policies"
 	"github.com/entente-hub/entente/trust"
@@ -53,7 +54,8 @@ var errStale = problem.New(problem.Unavailable, "the statements have changed mea
 func (h *Hub) publish(ctx context.Context, s *state, member alert.MemberID, token string) (string, *audit.Alert, error) {
 	a, err := h.verify(s, member, token)
 	if err != nil {
-		return "", nil, err
+		receipt, err := h.acceptedBefore(ctx, member, token, err)
+		return receipt, nil, err
 	}
 	row := alertRow(a, token)
 	if err := h.admit(ctx, s, a); err != nil {
@@ -64,7 +66,7 @@ func (h *Hub) publish(ctx context.Context, s *state, member alert.MemberID, toke
 	if err != nil {
 		return "", nil, err
 	}
-	if _, err := h.views.add(row, a.Portions); err != nil {
+	if _, err := h.views.add(row, a.KeyID, a.Portions); err != nil {
 		return "", nil, problem.Wrap(problem.Internal, err, "")
 	}
 	res, err := h.ledger.commit(ctx, write)
@@ -99,10 +101,11 @@ func (h *Hub) verify(s *state, member alert.MemberID, token string) (*trust.Veri
 	if a.Issuer != member {
 		return nil, problem.New(problem.WrongMember, "%s can not publish in another member's name", member)
 	}
-	// The key was valid at the alert's own iat; whoever stole one that has ended
-	// since could choose that.
-	if _, err := s.dir.NodeKey(member, h.Now().Unix())(a.KeyID); err != nil {
-		return nil, problem.New(problem.BadSignature, "%w", err)
+	// The key was good at the alert's own iat, which whoever stole it could
+	// choose. One that has ended by its date alone was not stolen: what waited
+	// in an outbox meanwhile is taken.
+	if s.dir.Revoked(a.KeyID, h.Now().Unix()) {
+		return nil, problem.New(problem.BadSignature, "key %s has been revoked", a.KeyID)
 	}
 	if len(a.Portions) == 0 {
 		return nil, problem.New(problem.Malformed, "the alert discloses no portion to the hub")
@@ -124,10 +127,8 @@ func (h *Hub) admit(ctx context.Context, s *state, a *trust.VerifiedAlert) error
 		return problem.New(problem.NotYetValid, "%w", err)
 	}
 	var labels []alert.Label
-	var sources []alert.ID
 	for _, p := range a.Portions {
 		labels = append(labels, *p.Label)
-		sources = append(sources, p.Label.DerivedFrom...)
 	}
 	refusals, err := s.policy.Admit(ctx, policies.Admission{Originator: a.Issuer, IssuedAt: a.IssuedAt, Expires: a.Expires, Labels: labels})
 	if err != nil {
@@ -135,27 +136,6 @@ func (h *Hub) admit(ctx context.Context, s *state, a *trust.VerifiedAlert) error
 	}
 	if len(refusals) > 0 {
 		return notAdmitted(a.Portions, refusals)
-	}
-	return h.checkSources(ctx, s, sources)
-}
-
-// checkSources holds consents against the alerts that the hub knows: a consent
-// to pass on somebody else's alert counts for nothing, so an alert derived
-// from it is not admitted.
-func (h *Hub) checkSources(ctx context.Context, s *state, sources []alert.ID) error {
-	if len(sources) == 0 {
-		return nil
-	}
-	owners, err := h.Store.Originators(ctx, sources)
-	if err != nil {
-		return unavailable(err)
-	}
-	for _, id := range sources {
-		if c, ok := s.world.Consents[id]; ok && owners[id] != c.Originator {
-			e := problem.New(problem.NotAdmitted, "a source in derived_from is not the alert of who consented")
-			e.Codes = []string{"third-party"}
-			return e
-		}
 	}
 	return nil
 }
@@ -171,6 +151,28 @@ func notAdmitted(portions []alert.Portion, refusals []policies.Refusal) error {
 	slices.Sort(e.Codes)
 	e.Codes = slices.Compact(e.Codes)
 	return e
+}
+
+// acceptedBefore is again for an alert that does not verify any more, as when its
+// key has been revoked since: what it says of itself is believed only as far as
+// to find the same bytes among the member's own.
+func (h *Hub) acceptedBefore(ctx context.Context, member alert.MemberID, token string, refusal error) (string, error) {
+	parsed, err := sdjwt.Parse(token)
+	if err != nil {
+		return "", refusal
+	}
+	p, err := alert.ParsePayload(parsed.Payload)
+	if err != nil || p.Issuer != member {
+		return "", refusal
+	}
+	prior, err := h.Store.Alert(ctx, member, p.Subject, p.Version)
+	switch {
+	case errors.Is(err, store.ErrNotFound) || err == nil && prior.Digest != sha256.Sum256([]byte(token)):
+		return "", refusal
+	case err != nil:
+		return "", unavailable(err)
+	}
+	return h.receipt(ctx, *prior)
 }
 
 // again answers a refusal with the receipt where the very same bytes were
@@ -197,13 +199,16 @@ func (h *Hub) accept(ctx context.Context, s *state, a *trust.VerifiedAlert, row 
 		Revision: s.world.Revision, Policy: h.Engine.Digest()}
 	audiences := make(map[string]*policies.Audience)
 	for _, p := range a.Portions {
-		aud, err := s.decide(ctx, a.Issuer, a.Subject, *p.Label)
+		q, err := h.query(ctx, a.Issuer, a.Subject, *p.Label)
 		if err != nil {
 			return store.Write{}, nil, err
 		}
-		key := p.Label.ReleaseKey(a.Subject)
-		digest := labelDigest(a.Issuer, key)
-		w.Accept.Portions = append(w.Accept.Portions, store.Portion{ID: p.ID, LabelKey: key})
+		aud, err := s.decide(ctx, q)
+		if err != nil {
+			return store.Write{}, nil, err
+		}
+		digest := labelDigest(q)
+		w.Accept.Portions = append(w.Accept.Portions, store.Portion{ID: p.ID, LabelKey: p.Label.ReleaseKey(a.Subject)})
 		w.Accept.Recipients = append(w.Accept.Recipients, aud.Content()...)
 		w.Accept.Recipients = append(w.Accept.Recipients, aud.Existence()...)
 		admission.Portions = append(admission.Portions, audit.Portion{Portion: p.ID, Label: digest})
@@ -218,9 +223,22 @@ func (h *Hub) accept(ctx context.Context, s *state, a *trust.VerifiedAlert, row 
 	return w, audiences, nil
 }
 
+// query asks about a label; whose its sources are, the store knows.
+func (h *Hub) query(ctx context.Context, originator alert.MemberID, id alert.ID, l alert.Label) (policies.Query, error) {
+	q := policies.Query{Originator: originator, Label: l, Alert: id}
+	if len(l.DerivedFrom) == 0 {
+		return q, nil
+	}
+	var err error
+	if q.Sources, err = h.Store.Originators(ctx, l.DerivedFrom); err != nil {
+		return q, unavailable(err)
+	}
+	return q, nil
+}
+
 // decide answers for all recipients of a label at the state's revision.
-func (s *state) decide(ctx context.Context, originator alert.MemberID, id alert.ID, l alert.Label) (*policies.Audience, error) {
-	aud, err := s.policy.Decide(ctx, policies.Query{Originator: originator, Label: l, Alert: id})
+func (s *state) decide(ctx context.Context, q policies.Query) (*policies.Audience, error) {
+	aud, err := s.policy.Decide(ctx, q)
 	if err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "")
 	}
@@ -253,8 +271,10 @@ func (s *state) record(audiences map[string]*policies.Audience) {
 	}
 }
 
-func labelDigest(originator alert.MemberID, key string) string {
-	sum := sha256.Sum256([]byte(string(originator) + "\n" + key))
+// labelDigest names a question and so its decision: SHA-256 of the originator, a
+// line feed and policies.Query.Key.
+func labelDigest(q policies.Query) string {
+	sum := sha256.Sum256([]byte(string(q.Originator) + "\n" + q.Key()))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 

@@ -26,6 +26,10 @@ const (
 // transaction with its audit entries, and is decided again just before. Errors
 // are *problem.Error; CursorUnknown if the feed does not reach to after.
 func (h *Hub) Poll(ctx context.Context, member alert.MemberID, after int64, limit int, wait time.Duration) (feed.Page, error) {
+	if !h.polls.enter(member) {
+		return feed.Page{}, problem.New(problem.RateLimited, "%d polls of %s are under way", maxPolls, member)
+	}
+	defer h.polls.leave(member)
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
 	limit = min(max(limit, 1), maxPageItems)
@@ -33,7 +37,7 @@ func (h *Hub) Poll(ctx context.Context, member alert.MemberID, after int64, limi
 		woken := h.waiters.wait(member)
 		items, chain, err := h.items(ctx, member, after, limit)
 		switch {
-		case errors.Is(err, errStale): // somebody got further meanwhile: look again at once
+		case errors.Is(err, errStale) && ctx.Err() == nil: // somebody got further meanwhile: look again at once
 			continue
 		case err != nil:
 			return feed.Page{}, h.refuse(ctx, string(member), nil, err)
@@ -145,6 +149,9 @@ func (h *Hub) handOver(ctx context.Context, s *state, member alert.MemberID, f s
 			return nil, errStale
 		}
 		s.record(audiences)
+		if s.lapsed(h.Now()) { // while it was being stored: it has its place, but is decided once more
+			return nil, errStale
+		}
 		h.Metrics.released(len(items), len(w.HandOver.Withheld))
 		if len(items) > 0 {
 			return items, nil
@@ -196,16 +203,21 @@ func (h *Hub) prepare(ctx context.Context, s *state, member alert.MemberID, pend
 
 // explain adds the decisions on an alert's labels to the write.
 func (h *Hub) explain(ctx context.Context, s *state, v *view, audiences map[string]*policies.Audience, w *store.Write) error {
-	for i, portion := range v.portions {
-		if _, ok := audiences[v.labels[i]]; ok {
-			continue
-		}
-		aud, err := s.decide(ctx, v.row.Originator, v.row.ID, *portion.Label)
+	for _, portion := range v.portions {
+		q, err := h.query(ctx, v.row.Originator, v.row.ID, *portion.Label)
 		if err != nil {
 			return err
 		}
-		audiences[v.labels[i]] = aud
-		w.Entries = h.decisionEntry(w.Entries, s, v.labels[i], aud)
+		digest := labelDigest(q)
+		if _, ok := audiences[digest]; ok {
+			continue
+		}
+		aud, err := s.decide(ctx, q)
+		if err != nil {
+			return err
+		}
+		audiences[digest] = aud
+		w.Entries = h.decisionEntry(w.Entries, s, digest, aud)
 	}
 	return nil
 }
@@ -251,19 +263,19 @@ func (h *Hub) page(ctx context.Context, member alert.MemberID, after int64, item
 	return feed.Page{Items: items, Head: head}, nil
 }
 
-// Acknowledge stores a member's signed acknowledgements. The first that does
-// not hold ends it; those before it stay.
+// Acknowledge stores a member's signed acknowledgements, at most feed.MaxPage. One
+// that does not hold ends it; what was stored before stays.
 func (h *Hub) Acknowledge(ctx context.Context, member alert.MemberID, acks []string) error {
 	s, err := h.current(ctx)
 	if err != nil {
 		return err
 	}
-	for i := 0; i < len(acks); {
-		err := h.acknowledge(ctx, s, member, acks[i])
+	for {
+		done, err := h.acknowledge(ctx, s, member, acks)
 		if err == nil {
-			i++
-			continue
+			return nil
 		}
+		acks = acks[done:]
 		if !errors.Is(err, errStale) && !isJudgement(err) {
 			return err
 		}
@@ -276,47 +288,67 @@ func (h *Hub) Acknowledge(ctx context.Context, member alert.MemberID, acks []str
 		}
 		s = newer
 	}
-	return nil
 }
 
-// acknowledge stores one acknowledgement at one state. A refusal is returned
-// unrecorded.
-func (h *Hub) acknowledge(ctx context.Context, s *state, member alert.MemberID, jws string) error {
-	a, err := h.readAck(s, member, jws)
+// acknowledge stores acknowledgements at one state, in one transaction as far as
+// they verify. It returns how many are stored; a refusal comes unrecorded.
+func (h *Hub) acknowledge(ctx context.Context, s *state, member alert.MemberID, acks []string) (int, error) {
+	var writes []store.Write
+	var refusal error
+	for _, jws := range acks {
+		var a feed.Ack
+		if a, refusal = h.readAck(s, member, jws); refusal != nil {
+			break
+		}
+		writes = append(writes, store.Write{
+			Seen: s.position,
+			Ack:  &store.Ack{Recipient: member, Seq: a.Seq, Chain: a.Chain, Receipt: jws},
+			Entries: [][]byte{h.entry(audit.Entry{Kind: audit.Received, Actor: string(member),
+				Recipient: member, Seq: a.Seq, Proof: jws})},
+		})
+	}
+	if len(writes) == 0 {
+		return 0, refusal
+	}
+	results, err := h.ledger.commitAll(ctx, writes)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	res, err := h.ledger.commit(ctx, store.Write{
-		Seen: s.position,
-		Ack:  &store.Ack{Recipient: member, Seq: a.Seq, Chain: a.Chain, Receipt: jws},
-		Entries: [][]byte{h.entry(audit.Entry{Kind: audit.Received, Actor: string(member),
-			Recipient: member, Seq: a.Seq, Proof: jws})},
-	})
-	if err != nil {
-		return err
+	for i, r := range results {
+		switch r.Outcome {
+		case store.Stale:
+			return i, errStale
+		case store.Unknown:
+			return i, problem.New(problem.NotFound, "no such delivery")
+		}
 	}
-	switch res.Outcome {
-	case store.Stale:
-		return errStale
-	case store.Unknown:
-		return problem.New(problem.NotFound, "no such delivery")
-	}
-	return nil
+	return len(writes), refusal
 }
 
+// readAck verifies an acknowledgement with a key that was good when it was
+// signed, which may be a while ago, and has not been revoked since.
 func (h *Hub) readAck(s *state, member alert.MemberID, jws string) (feed.Ack, error) {
-	payload, _, err := keys.Verify(jws, feed.AckType, s.dir.NodeKey(member, h.Now().Unix()))
-	if err != nil {
+	now := h.Now()
+	var a feed.Ack
+	_, kid, err := keys.VerifyParsed(jws, feed.AckType, func(payload []byte) (lookup keys.Lookup, err error) {
+		if a, err = feed.Parse[feed.Ack](payload); err != nil {
+			return nil, problem.New(problem.Malformed, "%w", err)
+		}
+		return s.dir.NodeKey(member, a.IssuedAt), nil
+	})
+	var p *problem.Error
+	switch {
+	case errors.As(err, &p):
+		return feed.Ack{}, p
+	case err != nil:
 		return feed.Ack{}, problem.New(problem.BadSignature, "acknowledgement: %w", err)
-	}
-	a, err := feed.Parse[feed.Ack](payload)
-	if err != nil {
-		return feed.Ack{}, problem.New(problem.Malformed, "%w", err)
-	}
-	if a.Issuer != member {
+	case s.dir.Revoked(kid, now.Unix()):
+		return feed.Ack{}, problem.New(problem.BadSignature, "acknowledgement: key %s has been revoked", kid)
+	case a.IssuedAt > now.Add(skew).Unix():
+		return feed.Ack{}, problem.New(problem.NotYetValid, "the acknowledgement is dated in the future")
+	case a.Issuer != member:
 		return feed.Ack{}, problem.New(problem.WrongMember, "%s can not acknowledge in another member's name", member)
-	}
-	if a.Hub != h.ID || a.Seq < 1 {
+	case a.Hub != h.ID || a.Seq < 1:
 		return feed.Ack{}, problem.New(problem.Malformed, "the acknowledgement is not one of this hub's feed")
 	}
 	return a, nil

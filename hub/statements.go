@@ -2,12 +2,15 @@ package hub
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/audit"
+	"github.com/entente-hub/entente/api/federation"
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/hub/store"
 	"github.com/entente-hub/entente/policies"
@@ -95,9 +98,11 @@ func (h *Hub) takeStatement(ctx context.Context, actor string, raw []byte) error
 	}
 }
 
-// Statements returns signed statements after a position, in order: fewer than
-// limit where they are large, and none only where there are none.
-func (h *Hub) Statements(ctx context.Context, after int64, limit int) ([]store.Statement, error) {
+// Statements returns signed statements after a position for a member's node, in
+// order: fewer than limit where they are large, and none only where there are
+// none. Consents are their originator's affair: they name alerts, and who gets
+// them, that others must not know to exist.
+func (h *Hub) Statements(ctx context.Context, member alert.MemberID, after int64, limit int) ([]store.Statement, error) {
 	var out []store.Statement
 	for size := 0; len(out) < limit && size < maxStatements; {
 		list, err := h.Store.Statements(ctx, after, min(statementPage, limit-len(out)))
@@ -105,11 +110,14 @@ func (h *Hub) Statements(ctx context.Context, after int64, limit int) ([]store.S
 			return nil, unavailable(err)
 		}
 		for _, s := range list {
+			after = s.Position
+			if s.Type == string(federation.TypeConsent) && !strings.HasPrefix(s.Subject, string(member)+"/") {
+				continue
+			}
 			if size += len(s.Raw); size > maxStatements && len(out) > 0 {
 				return out, nil
 			}
 			out = append(out, s)
-			after = s.Position
 		}
 		if len(list) == 0 {
 			break
@@ -149,8 +157,7 @@ func (h *Hub) refresh(ctx context.Context) error {
 			newest = max(newest, issuedAt(dir, s))
 		}
 	}
-	lapsed := old.world != nil && !old.world.Lapses.IsZero() && !now.Before(old.world.Lapses)
-	if position == old.position && !lapsed {
+	if position == old.position && !old.lapsed(now) {
 		return nil
 	}
 	next := &state{dir: dir, position: position, newest: newest}
@@ -183,6 +190,7 @@ func issuedAt(dir *trust.Directory, s store.Statement) int64 {
 
 // entry completes an audit entry and encodes it.
 func (h *Hub) entry(e audit.Entry) []byte {
+	e.Salt = rand.Text()
 	e.At = h.Now().UnixMicro()
 	return e.Leaf()
 }
@@ -190,7 +198,7 @@ func (h *Hub) entry(e audit.Entry) []byte {
 // isJudgement tells a refusal from a fault.
 func isJudgement(err error) bool {
 	kind := problem.KindOf(err)
-	return kind != problem.Unavailable && kind != problem.Internal
+	return kind != problem.Unavailable && kind != problem.Internal && kind != problem.RateLimited
 }
 
 // Refuse records what was refused to a member before it came here, and returns

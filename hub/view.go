@@ -8,8 +8,8 @@ import (
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/feed"
+	"github.com/entente-hub/entente/crypto/keys"
 	"github.com/entente-hub/entente/hub/store"
-	"github.com/entente-hub/entente/policies"
 	"github.com/entente-hub/entente/trust"
 )
 
@@ -23,8 +23,8 @@ var (
 // reductions of it.
 type view struct {
 	row      store.Alert
+	kid      string // of the node key that signed
 	portions []alert.Portion
-	labels   []string // by portion: digest of its label, as decisions name it
 
 	mu        sync.Mutex
 	reduction map[string]string // kinds → reduced token
@@ -37,10 +37,6 @@ const maxKept = 2
 // cost bounds the bytes that a view takes: the alert, what was read from it and
 // the reductions.
 func (v *view) cost() int { return (2 + maxKept) * len(v.row.Token) }
-
-func (v *view) query(p alert.Portion) policies.Query {
-	return policies.Query{Originator: v.row.Originator, Label: *p.Label, Alert: v.row.ID}
-}
 
 // reduced returns the alert with nothing but what the releases permit.
 func (v *view) reduced(releases []feed.Release) (string, error) {
@@ -99,19 +95,23 @@ func (c *viewCache) of(row store.Alert) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.add(row, portions)
+	jws, _, _ := strings.Cut(row.Token, "~")
+	kid, err := keys.UnverifiedKeyID(jws)
+	if err != nil {
+		return nil, err
+	}
+	return c.add(row, kid, portions)
 }
 
 // add makes the view of an alert that was read just now: those who wait for it
 // need not read it again.
-func (c *viewCache) add(row store.Alert, portions []alert.Portion) (*view, error) {
-	v := &view{row: row}
+func (c *viewCache) add(row store.Alert, kid string, portions []alert.Portion) (*view, error) {
+	v := &view{row: row, kid: kid}
 	for _, p := range portions {
 		if p.Label == nil {
 			return nil, errHollow
 		}
 		v.portions = append(v.portions, alert.Portion{ID: p.ID, Label: p.Label})
-		v.labels = append(v.labels, labelDigest(row.Originator, p.Label.ReleaseKey(row.ID)))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

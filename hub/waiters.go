@@ -47,3 +47,32 @@ func (w *waiters) wakeAll() {
 		delete(w.on, m)
 	}
 }
+
+// maxPolls bounds the polls of one member that are answered at once, and so the
+// memory that they take together: a node needs one.
+const maxPolls = 8
+
+// polls counts those under way. The zero value is ready.
+type polls struct {
+	mu sync.Mutex
+	of map[alert.MemberID]int
+}
+
+func (p *polls) enter(m alert.MemberID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.of == nil {
+		p.of = make(map[alert.MemberID]int)
+	}
+	if p.of[m] >= maxPolls {
+		return false
+	}
+	p.of[m]++
+	return true
+}
+
+func (p *polls) leave(m alert.MemberID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.of[m]--
+}

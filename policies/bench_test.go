@@ -17,7 +17,7 @@ import (
 func benchWorld(n, pacts int) *federation.World {
 	r := rand.New(rand.NewPCG(1, uint64(n)))
 	w := &federation.World{Members: map[alert.MemberID]federation.Member{}, Communities: map[alert.CommunityID][]alert.MemberID{},
-		TaskForces: map[alert.TaskForceID][]alert.MemberID{}, Consents: map[alert.ID]federation.Consent{}, Schemes: []string{scheme}}
+		TaskForces: map[alert.TaskForceID][]alert.MemberID{}, Consents: map[federation.ConsentKey]federation.Consent{}, Schemes: []string{scheme}}
 	var ids []alert.MemberID
 	for i := range n + 1 {
 		id := alert.MemberID(fmt.Sprintf("X%c%c", 'A'+i/26, 'A'+i%26))
@@ -122,7 +122,7 @@ func BenchmarkDecide(b *testing.B) {
 			for b.Loop() {
 				for _, q := range queries {
 					for _, m := range w.members[1:] {
-						oracle(fw, q.Originator, m, q.Label, q.Alert)
+						oracle(fw, q.Originator, m, q.Label, q.Alert, q.Sources)
 					}
 				}
 			}

@@ -3,6 +3,7 @@ package policies
 import (
 	"container/list"
 	"context"
+	"crypto/sha256"
 	"sync"
 
 	"github.com/entente-hub/entente/api/alert"
@@ -10,7 +11,7 @@ import (
 
 // MaxRemembered bounds the decisions that a World remembers; beyond it the one
 // longest unused is forgotten and would be made again. A decision takes about
-// 1 KiB, and 20 bytes a member.
+// half a KiB, and 20 bytes a member.
 const MaxRemembered = 1 << 15
 
 // Query asks who may have a portion. The label must be in canonical form
@@ -20,15 +21,26 @@ type Query struct {
 	Originator alert.MemberID
 	Label      alert.Label
 	Alert      alert.ID
+	Sources    map[alert.ID]alert.MemberID // whose the alerts in Label.DerivedFrom are; nobody can consent for one left out
+}
+
+// Key returns all that the answer depends on besides originator and revisions:
+// alert.Label.ReleaseKey, and whose the sources are.
+func (q Query) Key() string {
+	key := q.Label.ReleaseKey(q.Alert)
+	for _, id := range q.Label.DerivedFrom {
+		key += "\n" + string(id) + " " + string(q.Sources[id])
+	}
+	return key
 }
 
 // Decide returns the decision for a label, made once for each originator and
-// alert.Label.ReleaseKey: callers who come while it is being made wait for it.
+// Query.Key: callers who come while it is being made wait for it.
 // A caller that stops waiting does not stop the others. Errors are those of ctx
 // or wrap ErrPolicy; they are not remembered. A label that was never parsed has no
 // canonical form: it panics, as alert.Label.Canonical does.
 func (w *World) Decide(ctx context.Context, q Query) (*Audience, error) {
-	d, first := w.memo.get(memoKey{q.Originator, q.Label.ReleaseKey(q.Alert)})
+	d, first := w.memo.get(memoKey{q.Originator, sha256.Sum256([]byte(q.Key()))})
 	if !first {
 		select {
 		case <-d.done:
@@ -59,7 +71,7 @@ func (w *World) evaluate(ctx context.Context, q Query) (*Audience, error) {
 
 type memoKey struct {
 	originator alert.MemberID
-	label      string
+	label      [sha256.Size]byte // of Query.Key, which may be long
 }
 
 // decision is a remembered answer; it is complete once done is closed.

@@ -2,6 +2,7 @@ package policies
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -109,7 +110,7 @@ func TestConcurrentDecisions(t *testing.T) {
 func TestMemoIsBounded(t *testing.T) {
 	var m memo
 	m.init()
-	key := func(i int) memoKey { return memoKey{"XA", fmt.Sprint(i)} }
+	key := func(i int) memoKey { return memoKey{"XA", sha256.Sum256([]byte(fmt.Sprint(i)))} }
 	for i := range MaxRemembered {
 		d, first := m.get(key(i))
 		if !first {
@@ -159,7 +160,7 @@ func TestFailuresAreNotRemembered(t *testing.T) {
 func TestWaitingEnds(t *testing.T) {
 	w := mustWorld(t, mustLoad(t), fixedWorld())
 	q := fixedQuery()
-	pending, first := w.memo.get(memoKey{q.Originator, q.Label.ReleaseKey(q.Alert)})
+	pending, first := w.memo.get(memoKey{q.Originator, sha256.Sum256([]byte(q.Key()))})
 	if !first {
 		t.Fatal("decided before")
 	}

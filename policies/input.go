@@ -6,12 +6,17 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/federation"
 )
 
 // input builds what the rules of release see: the question, the world's index
 // and, of the agreements and consents, those that the question can touch.
 func (w *World) input(q Query) ast.Value {
 	g := w.given(q.Originator)
+	consent := object()
+	if c, ok := w.consent(q.Originator, q.Alert); ok && q.Label.OriginatorControl {
+		consent = c
+	}
 	return object(
 		"originator", w.memberTerm(q.Originator),
 		"alert", ast.StringTerm(string(q.Alert)),
@@ -19,7 +24,8 @@ func (w *World) input(q Query) ast.Value {
 		"world", w.index,
 		"recipients", g.others,
 		"given", g.table,
-		"consents", w.consents(q),
+		"consent", consent,
+		"consents", w.sources(q),
 	).Value
 }
 
@@ -53,20 +59,24 @@ func (w *World) audienceList(list []alert.Audience) *ast.Term {
 	return object("members", ast.NewTerm(members), "communities", ast.NewTerm(communities))
 }
 
-// consents returns the consents to the alert itself and to its sources.
-func (w *World) consents(q Query) *ast.Term {
+// consent returns a member's consent to the release of an alert, as far as it has
+// given one; what others say of the alert counts for nothing.
+func (w *World) consent(of alert.MemberID, id alert.ID) (*ast.Term, bool) {
+	c, ok := w.world.Consents[federation.ConsentKey{Originator: of, Alert: id}]
+	if !ok {
+		return nil, false
+	}
+	return object("originator", w.memberTerm(c.Originator), "recipients", w.audienceList(c.Recipients)), true
+}
+
+// sources returns the consents to the alert's sources, each of the member whose
+// alert it is.
+func (w *World) sources(q Query) *ast.Term {
 	o := ast.NewObject()
-	add := func(id alert.ID) {
-		if c, ok := w.world.Consents[id]; ok {
-			o.Insert(ast.StringTerm(string(id)), object(
-				"originator", w.memberTerm(c.Originator), "recipients", w.audienceList(c.Recipients)))
-		}
-	}
-	if q.Label.OriginatorControl {
-		add(q.Alert)
-	}
 	for _, id := range q.Label.DerivedFrom {
-		add(id)
+		if c, ok := w.consent(q.Sources[id], id); ok {
+			o.Insert(ast.StringTerm(string(id)), c)
+		}
 	}
 	return ast.NewTerm(o)
 }

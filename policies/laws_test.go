@@ -34,11 +34,9 @@ var narrowings = []struct {
 		l.OriginatorControl = true
 		return !was
 	}},
-	// Without TLP the audience is not said to be open, so that adding CLEAR or
-	// GREEN to nothing is no narrowing.
 	{"narrow TLP", func(_ *gen, l *alert.Label) bool {
 		l.TLP++
-		return l.TLP > alert.Clear && l.TLP <= alert.Red
+		return l.TLP <= alert.Red
 	}},
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/federation"
 	"github.com/entente-hub/entente/api/feed"
 )
 
@@ -69,7 +70,7 @@ func TestReleaseUnderOriginatorControlStays(t *testing.T) {
 	fw := fixedWorld()
 	q := fixedQuery()
 	q.Label.OriginatorControl = true
-	fw.Consents[q.Alert] = consentOf("XA", q.Alert, "XC")
+	fw.Consents[federation.ConsentKey{Originator: "XA", Alert: q.Alert}] = consentOf("XA", q.Alert, "XC")
 	w := mustWorld(t, mustLoad(t), fw)
 	a, err := w.Decide(t.Context(), q)
 	if err != nil {

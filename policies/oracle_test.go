@@ -17,7 +17,7 @@ import (
 
 // oracle returns what r gets of a portion of o's alert, and every reason code
 // against content.
-func oracle(w *federation.World, o, r alert.MemberID, l alert.Label, id alert.ID) (feed.Kind, map[string]bool) {
+func oracle(w *federation.World, o, r alert.MemberID, l alert.Label, id alert.ID, owners map[alert.ID]alert.MemberID) (feed.Kind, map[string]bool) {
 	fails := map[string]bool{
 		"suspended":          !oracleActive(w, o) || !oracleActive(w, r),
 		"clearance":          w.Members[r].Ceiling < l.Classification,
@@ -27,7 +27,7 @@ func oracle(w *federation.World, o, r alert.MemberID, l alert.Label, id alert.ID
 		"agreement":          !oracleExempt(l) && !oracleAgreed(w, o, r, l, l.PersonalData),
 		"personal-data":      !oracleExempt(l) && !oracleAgreed(w, o, r, l, l.PersonalData) && oracleAgreed(w, o, r, l, alert.NoPersonalData),
 		"originator-control": l.OriginatorControl && !oracleConsents(w, o, r, id),
-		"third-party":        !oracleSources(w, r, l.DerivedFrom),
+		"third-party":        !oracleSources(w, r, l.DerivedFrom, id, owners),
 	}
 	codes := make(map[string]bool)
 	for code, failed := range fails {
@@ -71,8 +71,7 @@ func oracleListed(w *federation.World, list []alert.Audience, r alert.MemberID) 
 }
 
 func oracleExempt(l alert.Label) bool {
-	return l.Classification == alert.Unclassified && l.PersonalData == alert.NoPersonalData &&
-		(l.TLP == alert.Clear || l.TLP == alert.Green)
+	return l.Classification == alert.Unclassified && l.PersonalData == alert.NoPersonalData
 }
 
 func oracleAgreed(w *federation.World, o, r alert.MemberID, l alert.Label, pd alert.PersonalData) bool {
@@ -105,14 +104,24 @@ func oracleAgreed(w *federation.World, o, r alert.MemberID, l alert.Label, pd al
 }
 
 func oracleConsents(w *federation.World, o, r alert.MemberID, id alert.ID) bool {
-	c, ok := w.Consents[id]
-	return ok && c.Originator == o && oracleListed(w, c.Recipients, r)
+	for _, c := range w.Consents {
+		if c.Alert == id && c.Originator == o && oracleListed(w, c.Recipients, r) {
+			return true
+		}
+	}
+	return false
 }
 
-func oracleSources(w *federation.World, r alert.MemberID, sources []alert.ID) bool {
-	for _, id := range sources {
-		c, ok := w.Consents[id]
-		if !ok || !oracleActive(w, c.Originator) || c.Originator != r && !oracleListed(w, c.Recipients, r) {
+func oracleSources(w *federation.World, r alert.MemberID, sources []alert.ID, id alert.ID, owners map[alert.ID]alert.MemberID) bool {
+	for _, source := range sources {
+		consented := false
+		for _, c := range w.Consents {
+			if c.Alert == source && c.Originator == owners[source] && oracleActive(w, c.Originator) &&
+				(c.Originator == r || oracleListed(w, c.Recipients, r)) {
+				consented = true
+			}
+		}
+		if !consented || source == id {
 			return false
 		}
 	}
@@ -154,7 +163,7 @@ func TestRulesAgreeWithOracle(t *testing.T) {
 					continue
 				}
 				pairs++
-				kind, codes := oracle(w, q.Originator, m, q.Label, q.Alert)
+				kind, codes := oracle(w, q.Originator, m, q.Label, q.Alert, q.Sources)
 				got := codesOf(refused, m)
 				if a.Of(m) != kind || !cmp.Equal(got, codes) {
 					t.Fatalf("%s: rules say %s %v, oracle %s %v\n%+v\n%+v", m, a.Of(m), got, kind, codes, q, w)

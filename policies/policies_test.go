@@ -161,7 +161,7 @@ func fixedWorld() *federation.World {
 			"XC": {ID: "XC", Ceiling: alert.Secret}, "XD": {ID: "XD", Ceiling: alert.Secret, Suspended: true}},
 		Communities: map[alert.CommunityID][]alert.MemberID{alert.Federation: {"XA", "XB", "XC", "XD"}},
 		TaskForces:  map[alert.TaskForceID][]alert.MemberID{"tf-one": {"XA", "XB"}, "tf-two": {"XC"}},
-		Consents:    map[alert.ID]federation.Consent{},
+		Consents:    map[federation.ConsentKey]federation.Consent{},
 		Schemes:     []string{scheme},
 		Rules:       federation.Rules{MaxRetentionDays: 30},
 	}

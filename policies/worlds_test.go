@@ -47,6 +47,7 @@ type gen struct {
 	*rand.Rand
 	members []alert.MemberID
 	sources []alert.ID
+	owners  map[alert.ID]alert.MemberID // of the sources that are known
 }
 
 var (
@@ -85,13 +86,13 @@ func alertID(n int) alert.ID { return alert.ID(fmt.Sprintf("01890000-0000-7000-8
 
 // newWorld makes a world of 4 to 12 members.
 func newWorld(r *rand.Rand) (*gen, *federation.World) {
-	g := &gen{Rand: r}
+	g := &gen{Rand: r, owners: make(map[alert.ID]alert.MemberID)}
 	w := &federation.World{
 		Revision:    "random",
 		Members:     make(map[alert.MemberID]federation.Member),
 		Communities: make(map[alert.CommunityID][]alert.MemberID),
 		TaskForces:  make(map[alert.TaskForceID][]alert.MemberID),
-		Consents:    make(map[alert.ID]federation.Consent),
+		Consents:    make(map[federation.ConsentKey]federation.Consent),
 		Schemes:     []string{scheme},
 		Rules:       federation.Rules{MaxRetentionDays: 100},
 	}
@@ -118,7 +119,13 @@ func newWorld(r *rand.Rand) (*gen, *federation.World) {
 		if i == 0 || chance(r, 20) {
 			continue // no consent on record
 		}
-		w.Consents[id] = federation.Consent{Originator: pick(r, crowd...), Alert: id, Recipients: g.audience(70)}
+		owner := pick(r, crowd...)
+		for _, m := range []alert.MemberID{owner, pick(r, crowd...)} { // the second speaks of what may not be its own
+			w.Consents[federation.ConsentKey{Originator: m, Alert: id}] = federation.Consent{Originator: m, Alert: id, Recipients: g.audience(70)}
+		}
+		if chance(r, 90) {
+			g.owners[id] = owner
+		}
 	}
 	return g, w
 }
@@ -184,7 +191,7 @@ func (g *gen) label(t testing.TB) alert.Label {
 
 // query asks about a random label; now and then for a stranger.
 func (g *gen) query(t testing.TB) Query {
-	q := Query{Originator: pick(g.Rand, g.members...), Label: g.label(t), Alert: pick(g.Rand, g.sources...)}
+	q := Query{Originator: pick(g.Rand, g.members...), Label: g.label(t), Alert: pick(g.Rand, g.sources...), Sources: g.owners}
 	if chance(g.Rand, 2) {
 		q.Originator = stranger
 	}

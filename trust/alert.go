@@ -126,7 +126,7 @@ func (d *Directory) VerifyAlert(token string) (*VerifiedAlert, error) {
 	if err != nil {
 		return nil, problem.New(problem.Malformed, "%w", err)
 	}
-	v, err := sdjwt.Verify(token, alert.Type, d.NodeKey(payload.Issuer, payload.IssuedAt))
+	v, err := parsed.Verify(alert.Type, d.NodeKey(payload.Issuer, payload.IssuedAt))
 	if err != nil {
 		return nil, problem.New(problem.BadSignature, "%w", err)
 	}

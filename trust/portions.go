@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -15,9 +16,8 @@ import (
 // portionsOf reads the disclosed portions, in the payload's order. A portion comes
 // whole, or with neither label nor content.
 func portionsOf(disclosures []sdjwt.Disclosure) ([]alert.Portion, error) {
-	byPlace := make(map[int]alert.Portion)
+	portions := make(map[int]*placed) // by the index of their disclosure
 	seen := make(map[alert.PortionID]bool)
-	nested := 0
 	for i, d := range disclosures {
 		if d.Parent >= 0 {
 			continue
@@ -30,28 +30,35 @@ func portionsOf(disclosures []sdjwt.Disclosure) ([]alert.Portion, error) {
 			return nil, problem.New(problem.Malformed, "portion %s given twice", p.ID)
 		}
 		seen[p.ID] = true
-		for _, c := range disclosures {
-			if c.Parent != i {
-				continue
-			}
-			if err := readNested(&p, c); err != nil {
-				return nil, err
-			}
-			nested++
+		portions[i] = &placed{p, place}
+	}
+	for _, d := range disclosures {
+		if d.Parent < 0 {
+			continue
 		}
+		p, ok := portions[d.Parent]
+		if !ok {
+			return nil, problem.New(problem.Malformed, "a disclosure that is no portion's label or content")
+		}
+		if err := readNested(&p.Portion, d); err != nil {
+			return nil, err
+		}
+	}
+	inOrder := slices.SortedFunc(maps.Values(portions), func(a, b *placed) int { return cmp.Compare(a.place, b.place) })
+	var out []alert.Portion
+	for _, p := range inOrder {
 		if (p.Label == nil) != (p.Content == nil) {
 			return nil, problem.New(problem.Malformed, "portion %s has one of label and content", p.ID)
 		}
-		byPlace[place] = p
-	}
-	if len(byPlace)+nested != len(disclosures) {
-		return nil, problem.New(problem.Malformed, "disclosures that belong to no portion's label or content")
-	}
-	var out []alert.Portion
-	for _, place := range slices.Sorted(maps.Keys(byPlace)) {
-		out = append(out, byPlace[place])
+		out = append(out, p.Portion)
 	}
 	return out, nil
+}
+
+// placed is a portion and its place among the payload's.
+type placed struct {
+	alert.Portion
+	place int
 }
 
 // head reads a portion's own disclosure and its place in the payload.

@@ -59,6 +59,14 @@ func (d *Directory) HubKey(kid string) (keys.PublicKey, error) {
 	return keys.PublicKey{}, fmt.Errorf("%w: %.100q is no key of the hub", keys.ErrKeyUnknown, kid)
 }
 
+// Revoked reports whether a node key has been revoked by a moment, in seconds
+// since 1970-01-01 UTC, or was never certified. One that has ended by its date
+// is not revoked.
+func (d *Directory) Revoked(kid string, at int64) bool {
+	n, ok := d.nodes[kid]
+	return !ok || n.Revoked != 0 && at >= n.Revoked
+}
+
 // NodeKey returns a lookup of the keys with which a member's node signs at a
 // moment, in seconds since 1970-01-01 UTC.
 func (d *Directory) NodeKey(m alert.MemberID, at int64) keys.Lookup {
@@ -84,7 +92,7 @@ func (d *Directory) World(at time.Time) *federation.World {
 		Members:     d.ceilings,
 		Communities: make(map[alert.CommunityID][]alert.MemberID),
 		TaskForces:  make(map[alert.TaskForceID][]alert.MemberID),
-		Consents:    make(map[alert.ID]federation.Consent),
+		Consents:    make(map[federation.ConsentKey]federation.Consent),
 		Schemes:     d.registry.Schemes,
 		Rules:       d.registry.Rules,
 	}
@@ -119,13 +127,7 @@ func (d *Directory) enter(w *federation.World, s Statement) {
 			}
 		}
 	case *federation.Consent:
-		// An alert id belongs to who first used it; a consent under the
-		// name of another originator must not stand in for the real one's.
-		if old, ok := w.Consents[b.Alert]; ok && old.Originator != b.Originator {
-			w.Consents[b.Alert] = federation.Consent{Alert: b.Alert}
-			return
-		}
-		w.Consents[b.Alert] = *b
+		w.Consents[federation.ConsentKey{Originator: b.Originator, Alert: b.Alert}] = *b
 	case *federation.Agreement:
 		if d.suspended(b) { // until a statement ends that, whatever its dates
 			return

@@ -76,7 +76,7 @@ type Portion struct {
 // Decision is what one label of an originator means for everybody. It goes
 // into the log with the first admission that rests on it at a revision.
 type Decision struct {
-	Label     string                      `json:"label"` // SHA-256 of originator, a line feed and alert.Label.ReleaseKey, base64url
+	Label     string                      `json:"label"` // SHA-256 of originator, a line feed and policies.Query.Key, base64url
 	Content   []alert.MemberID            `json:"content,omitempty"`
 	Existence []alert.MemberID            `json:"existence,omitempty"`
 	Refused   map[string][]alert.MemberID `json:"refused,omitempty"` // reason code → members refused content

@@ -18,9 +18,16 @@ type World struct {
 	Communities map[alert.CommunityID][]alert.MemberID // with alert.Federation, all members
 	TaskForces  map[alert.TaskForceID][]alert.MemberID
 	Agreements  []InForce // countersigned, within validity, not suspended; sorted by id
-	Consents    map[alert.ID]Consent
+	Consents    map[ConsentKey]Consent
 	Schemes     []string
 	Rules       Rules
+}
+
+// ConsentKey names a consent: each member can consent to the release of any
+// alert id, and only that of the alert's own originator counts.
+type ConsentKey struct {
+	Originator alert.MemberID
+	Alert      alert.ID
 }
 
 // InForce is an agreement in force and the digest of its statement.

@@ -161,6 +161,24 @@ func Verify(compact, typ string, lookup Lookup) (payload []byte, kid string, err
 	return payload, h.Kid, nil
 }
 
+// VerifyParsed is Verify where the payload itself says at what time its key must
+// have been good: choose reads it, unverified, and returns the lookup to verify
+// it with. Its error is returned as it is.
+func VerifyParsed(compact, typ string, choose func(payload []byte) (Lookup, error)) (payload []byte, kid string, err error) {
+	if _, err := parseCompact(compact); err != nil {
+		return nil, "", err
+	}
+	unverified, err := b64.DecodeString(strings.Split(compact, ".")[1])
+	if err != nil {
+		return nil, "", fmt.Errorf("%w: JWS payload: %v", ErrMalformed, err)
+	}
+	lookup, err := choose(unverified)
+	if err != nil {
+		return nil, "", err
+	}
+	return Verify(compact, typ, lookup)
+}
+
 // UnverifiedKeyID returns the kid of a compact JWS of which only the form is
 // checked: for documents that were verified before, to see whether the key that
 // they rested on still stands. Errors are as Verify's.

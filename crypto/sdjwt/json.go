@@ -94,8 +94,8 @@ type reader struct {
 	data []byte
 	pos  int
 
-	spare []node // nodes are many, and made by the dozen
-	replacement bool // \ufffd was met, written as an escape
+	spare       []node // nodes are many, and made several at a time
+	replacement bool   // \ufffd was met, written as an escape
 }
 
 // space skips white space, and the separators, which valid JSON has just
@@ -140,7 +140,7 @@ func (r *reader) value(depth int) (*node, error) {
 // node returns a fresh one.
 func (r *reader) node() *node {
 	if len(r.spare) == 0 {
-		r.spare = make([]node, 12)
+		r.spare = make([]node, 8)
 	}
 	n := &r.spare[0]
 	r.spare = r.spare[1:]

@@ -221,6 +221,10 @@ func (h handlers) SubmitStatement(ctx context.Context, r hubapi.SubmitStatementR
 }
 
 func (h handlers) ListStatements(ctx context.Context, r hubapi.ListStatementsRequestObject) (hubapi.ListStatementsResponseObject, error) {
+	m, err := member(ctx)
+	if err != nil {
+		return nil, err
+	}
 	after, limit := int64(0), 100
 	if r.Params.After != nil {
 		after = *r.Params.After
@@ -228,7 +232,7 @@ func (h handlers) ListStatements(ctx context.Context, r hubapi.ListStatementsReq
 	if r.Params.Limit != nil {
 		limit = *r.Params.Limit
 	}
-	list, err := h.hub.Statements(ctx, after, limit)
+	list, err := h.hub.Statements(ctx, m, after, limit)
 	if err != nil {
 		return nil, err
 	}

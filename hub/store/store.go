@@ -52,7 +52,7 @@ type Store interface {
 	DeliveryOf(ctx context.Context, recipient, originator alert.MemberID, id alert.ID, version int) (*Delivery, error)
 
 	// Originators returns, for those of the ids under which any alert is
-	// stored, whose they are. An id used by several members is left out.
+	// stored, whose they are: of the member that first used it.
 	Originators(ctx context.Context, ids []alert.ID) (map[alert.ID]alert.MemberID, error)
 
 	// Feed returns where a recipient's feed stands. A recipient without

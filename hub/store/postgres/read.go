@@ -163,19 +163,13 @@ func (s *Store) DeliveryOf(ctx context.Context, recipient, originator alert.Memb
 
 // Originators implements store.Store.
 func (s *Store) Originators(ctx context.Context, ids []alert.ID) (map[alert.ID]alert.MemberID, error) {
-	owners := make(map[alert.ID]alert.MemberID, len(ids))
-	_, err := list(ctx, s, "originators", func(row pgx.CollectableRow) (none struct{}, err error) {
-		var id alert.ID
-		var owner memberID
-		err = row.Scan(&id, &owner)
-		owners[id] = owner
-		return none, err
-	}, "SELECT alert, min(originator) FROM alerts WHERE alert = ANY ($1::text[])"+
-		" GROUP BY alert HAVING min(originator) = max(originator)", column(ids, func(id alert.ID) string { return string(id) }))
+	uses, err := list(ctx, s, "originators", func(row pgx.CollectableRow) (u store.Use, err error) {
+		return u, row.Scan(&u.Order, (*string)(&u.ID), (*string)(&u.By))
+	}, "SELECT id, alert, originator FROM alerts WHERE alert = ANY ($1::text[])", column(ids, func(id alert.ID) string { return string(id) }))
 	if err != nil {
 		return nil, err
 	}
-	return owners, nil
+	return store.FirstUsers(uses), nil
 }
 
 // Feed implements store.Store.

@@ -26,10 +26,9 @@ const (
 	deliveredSQL  = selectDeliveries + "d.recipient = ? AND d.seq > ? ORDER BY d.seq LIMIT ?"
 	deliveryOfSQL = selectDeliveries +
 		"d.recipient = ? AND d.state = 1 AND a.originator = ? AND a.alert = ? AND a.version = ?"
-	originatorsSQL = "SELECT a.alert, min(a.originator) FROM alerts a WHERE a.alert IN (SELECT value FROM json_each(?))" +
-		" GROUP BY a.alert HAVING min(a.originator) = max(a.originator)"
-	chainSQL      = "SELECT chain FROM deliveries WHERE recipient = ? AND seq = ?"
-	statementsSQL = "SELECT position, type, subject, revision, digest, previous, raw FROM statements" +
+	originatorsSQL = "SELECT a.id, a.alert, a.originator FROM alerts a WHERE a.alert IN (SELECT value FROM json_each(?))"
+	chainSQL       = "SELECT chain FROM deliveries WHERE recipient = ? AND seq = ?"
+	statementsSQL  = "SELECT position, type, subject, revision, digest, previous, raw FROM statements" +
 		" WHERE position > ? ORDER BY position LIMIT ?"
 	logHeadSQL = "SELECT size, root FROM log_head"
 	entriesSQL = "SELECT leaf FROM log_entries WHERE idx >= ? ORDER BY idx LIMIT ?"
@@ -159,21 +158,13 @@ func (s *Store) Originators(ctx context.Context, ids []alert.ID) (map[alert.ID]a
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: reading originators: %w", err)
 	}
-	type pair struct {
-		id    alert.ID
-		owner memberID
-	}
-	pairs, err := list(ctx, s, "originators", func(r *sql.Rows) (p pair, err error) {
-		return p, r.Scan(&p.id, &p.owner)
+	uses, err := list(ctx, s, "originators", func(r *sql.Rows) (u store.Use, err error) {
+		return u, r.Scan(&u.Order, (*string)(&u.ID), (*string)(&u.By))
 	}, originatorsSQL, string(names))
 	if err != nil {
 		return nil, err
 	}
-	owners := make(map[alert.ID]alert.MemberID, len(pairs))
-	for _, p := range pairs {
-		owners[p.id] = p.owner
-	}
-	return owners, nil
+	return store.FirstUsers(uses), nil
 }
 
 // Feed implements store.Store.

@@ -108,7 +108,7 @@ func compareAlerts(t testing.TB, s store.Store, m *model) {
 	ctx := t.Context()
 	owners := make(map[alert.ID]alert.MemberID)
 	for _, id := range ids {
-		var of []alert.MemberID
+		var first *store.Alert
 		for _, o := range members {
 			for v := 1; v <= 5; v++ {
 				want := m.alert(o, id, v)
@@ -117,15 +117,15 @@ func compareAlerts(t testing.TB, s store.Store, m *model) {
 					t.Errorf("Alert %s %s %d: %v, %v", o, id, v, got, err)
 				} else if want != nil {
 					same(t, "Alert", got, want, err)
-					if v == 1 {
-						of = append(of, o)
+					if first == nil || want.LogIndex < first.LogIndex {
+						first = want
 					}
 				}
 				compareDeliveriesOf(t, s, m, o, id, v)
 			}
 		}
-		if len(of) == 1 {
-			owners[id] = of[0]
+		if first != nil {
+			owners[id] = first.Originator
 		}
 	}
 	got, err := s.Originators(ctx, ids)

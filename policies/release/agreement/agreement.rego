@@ -21,12 +21,11 @@ permits := reached(input.label.personal_data) if not membership_suffices
 # METADATA
 # title: Membership suffices
 # description: |
-#   The one exception: what is unclassified, holds no personal data and is meant
-#   for the community at large (TLP:CLEAR or TLP:GREEN) needs no agreement.
+#   The one exception: what is unclassified and holds no personal data needs no
+#   agreement. TLP has no say in it: it narrows an audience and never widens it.
 membership_suffices if {
 	input.label.classification == "unclassified"
 	input.label.personal_data == "none"
-	input.label.tlp in {"clear", "green"}
 }
 
 # METADATA

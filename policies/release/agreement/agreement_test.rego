@@ -62,14 +62,12 @@ test_what_no_agreement_names_is_covered_by_none if {
 }
 
 test_membership_suffices_for_what_is_open if {
-	every tlp in ["clear", "green"] {
+	every tlp in ["", "clear", "green", "amber", "red"] {
 		agreement.permits == {"XA", "XB", "XC", "XD"} with input as question({"classification": "unclassified", "tlp": tlp})
 	}
 }
 
 test_membership_does_not_suffice_otherwise if {
-	agreement.permits == {"XA", "XB"} with input as question({"classification": "unclassified"})
-	agreement.permits == {"XA", "XB"} with input as question({"classification": "unclassified", "tlp": ""})
 	agreement.permits == {"XA", "XB"} with input as question({"tlp": "green"})
 	personal := {"classification": "unclassified", "tlp": "green", "personal_data": "personal"}
 	agreement.permits == set() with input as question(personal)

@@ -15,9 +15,4 @@ default permits := set()
 
 permits := input.recipients if input.label.originator_control == false
 
-permits := audience.expand(consent.recipients) if {
-	input.label.originator_control
-	consent.originator == input.originator
-}
-
-consent := input.consents[input.alert]
+permits := audience.expand(input.consent.recipients) if input.label.originator_control

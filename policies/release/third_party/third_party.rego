@@ -4,7 +4,7 @@
 #   What is derived from another alert goes only to those to whom that alert's
 #   originator, a member in good standing, has consented, and to that originator
 #   itself. Without a consent on record for a source nobody is permitted, even
-#   where the source is the originator's own.
+#   where the source is the originator's own. An alert is no source of its own.
 # custom:
 #   code: third-party
 #   message: The originator of a source has not consented to a release to the recipient.
@@ -26,4 +26,5 @@ default consented(_) := set()
 consented(source) := audience.expand(consent.recipients) | {consent.originator} if {
 	consent := input.consents[source]
 	consent.originator in input.world.active
+	source != input.alert
 }
