@@ -115,7 +115,7 @@ func message(err error) string {
 	if !errors.As(err, &p) {
 		return err.Error()
 	}
-	s := p.Error()
+	s := err.Error()
 	if len(p.Codes) > 0 {
 		s += fmt.Sprintf(" %v", p.Codes)
 	}

@@ -27,13 +27,13 @@ func loadConfig(file string, c config) error {
 	if err != nil {
 		return usage("%v", err)
 	}
+	if err := plainYAML(raw); err != nil {
+		return usage("%s: %v", file, err)
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(raw))
 	dec.KnownFields(true)
 	if err := dec.Decode(c); err != nil {
 		return usage("%s: %v", file, err)
-	}
-	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
-		return usage("%s: more than one document", file)
 	}
 	dir, err := filepath.Abs(filepath.Dir(file))
 	if err != nil {
@@ -44,6 +44,20 @@ func loadConfig(file string, c config) error {
 		return usage("%s: %v", file, err)
 	}
 	return nil
+}
+
+// plainYAML refuses what would let a file say something else than it seems to:
+// aliases, merge keys and a second document.
+func plainYAML(raw []byte) error {
+	var doc yaml.Node
+	dec := yaml.NewDecoder(bytes.NewReader(raw))
+	if err := dec.Decode(&doc); err != nil {
+		return err
+	}
+	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return errors.New("more than one document")
+	}
+	return yamlToJSON(new(bytes.Buffer), &doc, 0)
 }
 
 // loadPlan reads a label file: YAML or JSON that says how STIX objects become

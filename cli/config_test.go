@@ -142,6 +142,8 @@ func TestConfigsAreReadStrictly(t *testing.T) {
 		"repeated field":  string(raw) + "\nid: hub\n",
 		"second document": string(raw) + "\n---\nid: other\n",
 		"open ops":        strings.Replace(string(raw), "ops_listen: 127.0.0.1", "ops_listen: 0.0.0.0", 1),
+		"alias":           strings.Replace(string(raw), "id: hub\n", "id: &h hub\n", 1) + "\npostgres: *h\n",
+		"merge key":       string(raw) + "\n<<: {postgres: x}\n",
 		"missing field":   strings.Replace(string(raw), "data_dir: data", "", 1),
 	} {
 		file := filepath.Join(layout.Hub(), "changed.yaml")

@@ -18,9 +18,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/entente-hub/entente/api/alert"
-	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/api/nodeapi"
 	"github.com/entente-hub/entente/cli/setup"
+	"github.com/entente-hub/entente/crypto/keys"
 	hubserver "github.com/entente-hub/entente/hub/server"
 	nodeserver "github.com/entente-hub/entente/node/server"
 )
@@ -73,7 +73,7 @@ type demoAlert struct {
 	title  string
 	from   alert.MemberID
 	file   string
-	expect map[string]map[alert.MemberID]feed.Kind // portion → member; absent: none
+	expect map[string]map[alert.MemberID]string // portion → member → release, then agreements or reasons
 
 	draft    nodeapi.Draft
 	sent     *nodeapi.Outgoing
@@ -83,21 +83,24 @@ type demoAlert struct {
 }
 
 func demoAlerts() []*demoAlert {
-	const content, existence = feed.Content, feed.Existence
-	all := map[alert.MemberID]feed.Kind{"XA": content, "XB": content, "XC": content, "XD": content}
+	const regional = "content regional-exchange"
 	return []*demoAlert{
 		{title: "XA: organised river crossings, in five portions", from: "XA", file: "xa-crossing",
-			expect: map[string]map[alert.MemberID]feed.Kind{
-				"summary":   all,
-				"transport": {"XB": content, "XC": content, "XD": existence},
-				"route":     {"XB": content, "XC": content},
-				"document":  {"XB": content, "XC": existence},
-				"phone":     {"XB": content, "XC": existence, "XD": existence},
+			expect: map[string]map[alert.MemberID]string{
+				"summary":   {"XB": "content regional-exchange xa-xb-smuggling", "XC": regional, "XD": regional},
+				"transport": {"XB": "content regional-exchange xa-xb-smuggling", "XC": regional, "XD": "existence release-list"},
+				"route":     {"XB": "content regional-exchange xa-xb-smuggling", "XC": regional, "XD": "none need-to-know"},
+				"document":  {"XB": "content xa-xb-smuggling", "XC": "existence release-list agreement", "XD": "none clearance release-list agreement"},
+				"phone": {"XB": "content xa-xb-smuggling", "XC": "existence tlp personal-data agreement",
+					"XD": "existence release-list tlp personal-data agreement"},
 			}},
 		{title: "XC: a method of document fraud, and where it was seen", from: "XC", file: "xc-documents",
-			expect: map[string]map[alert.MemberID]feed.Kind{"method": all, "place": {"XA": content, "XB": content}}},
+			expect: map[string]map[alert.MemberID]string{
+				"method": {"XA": regional, "XB": regional, "XD": regional},
+				"place":  {"XA": regional, "XB": regional, "XD": "none need-to-know release-list"},
+			}},
 		{title: "XD: an opportunity, seasonal labour", from: "XD", file: "xd-labour",
-			expect: map[string]map[alert.MemberID]feed.Kind{"offer": all}},
+			expect: map[string]map[alert.MemberID]string{"offer": {"XA": regional, "XB": regional, "XC": regional}}},
 	}
 }
 
@@ -248,7 +251,7 @@ func (d *demo) stay(ctx context.Context) error {
 	a := d.alerts[0]
 	sample := filepath.Join(d.dir, a.file)
 	for suffix, raw := range map[string][]byte{".bundle.json": demoFile(a.file + ".bundle.json"), ".labels.yaml": a.labels()} {
-		if err := os.WriteFile(sample+suffix, raw, 0o600); err != nil {
+		if err := keys.WriteNewFile(sample+suffix, raw, 0o600); err != nil {
 			return err
 		}
 	}

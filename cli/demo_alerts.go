@@ -3,11 +3,13 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -84,10 +86,8 @@ func (d *demo) members() []alert.MemberID {
 }
 
 func (a *demoAlert) want(portion string, m alert.MemberID) feed.Kind {
-	if k, ok := a.expect[portion][m]; ok {
-		return k
-	}
-	return feed.None
+	kind, _, _ := strings.Cut(a.expect[portion][m], " ")
+	return feed.Kind(kind)
 }
 
 // compare holds the hub's answer against what was expected.
@@ -100,8 +100,9 @@ func (a *demoAlert) compare(members []alert.MemberID, answer *nodeapi.AudienceAn
 			return fault("%s: %d members decided", p.Portion, len(p.Members))
 		}
 		for _, m := range p.Members {
-			if want := a.want(p.Portion, alert.MemberID(m.Member)); string(m.Release) != string(want) {
-				return fault("%s for %s: policy says %s, %s is right", p.Portion, m.Member, m.Release, want)
+			got := strings.Join(append([]string{string(m.Release)}, why(m)...), " ")
+			if want := a.expect[p.Portion][alert.MemberID(m.Member)]; got != want {
+				return fault("%s for %s: policy says %q, %q is right", p.Portion, m.Member, got, want)
 			}
 		}
 	}
@@ -199,6 +200,9 @@ func (a *demoAlert) checkHeld(m alert.MemberID, got *nodeapi.ReceivedAlert) erro
 		if want == feed.Content && !sameObjects(w.Content.Objects, *has.Objects) {
 			return fault("%s: the objects of %s are not those that were written", m, w.ID)
 		}
+		if !slices.Equal(slices.Sorted(slices.Values(value(has.Agreements))), a.cited(string(w.ID), m)) {
+			return fault("%s: %s does not rest on the agreements that were announced", m, w.ID)
+		}
 		if want != feed.None {
 			delete(held, string(w.ID))
 		}
@@ -209,10 +213,47 @@ func (a *demoAlert) checkHeld(m alert.MemberID, got *nodeapi.ReceivedAlert) erro
 	return nil
 }
 
+// cited returns the digests of the agreements that the preview named, sorted.
+func (a *demoAlert) cited(portion string, m alert.MemberID) []string {
+	var out []string
+	for _, p := range a.decided.Portions {
+		for _, d := range p.Members {
+			if p.Portion == portion && d.Member == string(m) {
+				for _, c := range value(d.Agreements) {
+					out = append(out, c.Digest)
+				}
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// value is what an optional member of the generated types holds.
+func value[T any](p *[]T) []T {
+	if p == nil {
+		return nil
+	}
+	return *p
+}
+
 func sameObjects(a, b []json.RawMessage) bool {
 	return slices.EqualFunc(a, b, func(x, y json.RawMessage) bool {
 		return reflect.DeepEqual(exact(x), exact(y))
 	})
+}
+
+// readable is all that a holder of encoded disclosures can read in them.
+func readable(encoded string) (string, error) {
+	var out strings.Builder
+	for d := range strings.SplitSeq(strings.TrimSuffix(encoded, "~"), "~") {
+		raw, err := base64.RawURLEncoding.DecodeString(d)
+		if err != nil {
+			return "", err
+		}
+		out.Write(raw)
+	}
+	return out.String(), nil
 }
 
 // exact decodes JSON without rounding numbers.
@@ -234,7 +275,11 @@ func (d *demo) compareViews() error {
 	full, least := a.received["XB"], a.received["XD"]
 	signedPart, _, _ := strings.Cut(full.Alert, "~")
 	for m, r := range a.received {
-		part, disclosures, _ := strings.Cut(r.Alert, "~")
+		part, encoded, _ := strings.Cut(r.Alert, "~")
+		disclosures, err := readable(encoded)
+		if err != nil {
+			return err
+		}
 		if part != signedPart {
 			return fault("the signed part that %s holds is another one", m)
 		}
@@ -242,7 +287,7 @@ func (d *demo) compareViews() error {
 			return fault("%s can count differently", m)
 		}
 		for _, p := range full.Portions {
-			if a.want(p.Portion, m) == feed.None && strings.Contains(disclosures, p.Portion) {
+			if a.want(p.Portion, m) == feed.None && strings.Contains(disclosures, `"id":`+strconv.Quote(p.Portion)) {
 				return fault("%s reads of %s", m, p.Portion)
 			}
 		}

@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/feed"
+	"github.com/entente-hub/entente/api/hubapi"
 	"github.com/entente-hub/entente/api/nodeapi"
 	"github.com/entente-hub/entente/api/problem"
 	nodeserver "github.com/entente-hub/entente/node/server"
@@ -210,21 +212,23 @@ func printAudience(w io.Writer, a *nodeapi.AudienceAnswer) error {
 		releases, reasons := []string{p.Portion}, []string{""}
 		for _, m := range p.Members {
 			releases = append(releases, string(m.Release))
-			var why []string
-			if m.Agreements != nil {
-				for _, a := range *m.Agreements {
-					why = append(why, a.Id)
-				}
-			}
-			if m.Codes != nil {
-				why = append(why, *m.Codes...)
-			}
-			if len(why) == 0 {
-				why = []string{"membership"} // the rule that needs no agreement
-			}
-			reasons = append(reasons, "  "+strings.Join(why, " "))
+			reasons = append(reasons, "  "+strings.Join(why(m), " "))
 		}
 		rows = append(rows, releases, reasons)
 	}
 	return table(w, header, rows)
+}
+
+// why names the agreements that permit, or the reasons that refuse. Content
+// without an agreement rests on membership alone.
+func why(m hubapi.MemberDecision) []string {
+	var out []string
+	for _, a := range value(m.Agreements) {
+		out = append(out, a.Id)
+	}
+	out = append(out, value(m.Codes)...)
+	if len(out) == 0 && string(m.Release) == string(feed.Content) {
+		return []string{"membership"}
+	}
+	return out
 }

@@ -299,9 +299,9 @@ func change(ts *testscript.TestScript, file string, n int64, stmt string, values
 // flip DATABASE KIND: changes one byte of the first entry of a kind in the hub's
 // audit log: a digit of its time, so that it still reads as an entry.
 func cmdFlip(ts *testscript.TestScript, args []string) {
-	change(ts, args[0], 1, `UPDATE log_entries SET leaf = CAST(replace(CAST(leaf AS TEXT), substr(CAST(leaf AS TEXT), 1, 20),
-		substr(CAST(leaf AS TEXT), 1, 19) || (9 - substr(CAST(leaf AS TEXT), 20, 1))) AS BLOB)
-		WHERE idx = (SELECT min(idx) FROM log_entries WHERE CAST(leaf AS TEXT) LIKE ?)`, `{"v":1,"at":%"kind":"`+args[1]+`"%`)
+	change(ts, args[0], 1, `UPDATE log_entries SET leaf = CAST(replace(CAST(leaf AS TEXT), substr(CAST(leaf AS TEXT), 1, 53),
+		substr(CAST(leaf AS TEXT), 1, 52) || (9 - substr(CAST(leaf AS TEXT), 53, 1))) AS BLOB)
+		WHERE idx = (SELECT min(idx) FROM log_entries WHERE CAST(leaf AS TEXT) LIKE ?)`, `{"v":1,"salt":"%","at":%"kind":"`+args[1]+`"%`)
 }
 
 // truncate DATABASE: takes the last entry of the hub's log away, and sets its head

@@ -313,10 +313,10 @@ func TestStatementsAreRefused(t *testing.T) {
 	}
 }
 
-// TestEndedKeyCannotBackdate: vulnerability: an alert names its own time of issue, so a key that has ended
-// could go on signing alerts from before its end.
+// vulnerability: an alert names its own time of issue, so a key that has been
+// revoked could go on signing alerts from before its end.
 // attack: mallory signs with XA's revoked key and an iat before the revocation.
-// guarantee: a key must be valid when its alert comes in as well.
+// guarantee: a key that is revoked when its alert comes in is refused.
 func TestEndedKeyCannotBackdate(t *testing.T) {
 	w := newWorld(t)
 	a, token := w.issue("XA", label("federation"))

@@ -130,8 +130,11 @@ func (h *Hub) replay(ctx context.Context, member alert.MemberID, after int64, li
 func (h *Hub) handOver(ctx context.Context, s *state, member alert.MemberID, f store.Feed, limit int) ([]feed.Item, error) {
 	for {
 		pending, err := h.Store.Pending(ctx, member, limit)
-		if err != nil || len(pending) == 0 {
-			return nil, asUnavailable(err)
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		if len(pending) == 0 {
+			return nil, h.unmoved(ctx, member, f)
 		}
 		w := store.Write{Seen: s.position, HandOver: &store.HandOver{Recipient: member, After: f.Seq, Chain: f.Chain}}
 		items, audiences, err := h.prepare(ctx, s, member, pending, &w)
@@ -389,11 +392,4 @@ func (h *Hub) Read(ctx context.Context, member, originator alert.MemberID, id al
 		return "", nil, absent // no longer permitted: it is gone
 	}
 	return "", &i, nil
-}
-
-func asUnavailable(err error) error {
-	if err == nil {
-		return nil
-	}
-	return unavailable(err)
 }

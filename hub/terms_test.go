@@ -95,11 +95,11 @@ func TestReplayOnStricterTerms(t *testing.T) {
 	}
 }
 
-// hooked is a store that lets a test in on a commit; nil hooks do nothing.
+// hooked is a store that lets a test in between; nil hooks do nothing.
 type hooked struct {
 	store.Store
 	before, after atomic.Pointer[func([]store.Write)]
-	feed          func(alert.MemberID) // before Feed; set once
+	feed, pending func(context.Context, alert.MemberID) // before Feed and Pending; set once
 }
 
 func (s *hooked) Commit(ctx context.Context, writes []store.Write) ([]store.Result, error) {
@@ -115,9 +115,16 @@ func (s *hooked) Commit(ctx context.Context, writes []store.Write) ([]store.Resu
 
 func (s *hooked) Feed(ctx context.Context, m alert.MemberID) (store.Feed, error) {
 	if s.feed != nil {
-		s.feed(m)
+		s.feed(ctx, m)
 	}
 	return s.Store.Feed(ctx, m)
+}
+
+func (s *hooked) Pending(ctx context.Context, m alert.MemberID, limit int) ([]store.Delivery, error) {
+	if s.pending != nil {
+		s.pending(ctx, m)
+	}
+	return s.Store.Pending(ctx, m, limit)
 }
 
 // hookedWorld is the trial federation on such a store.

@@ -1,9 +1,11 @@
 package hub
 
 import (
+	"context"
 	"sync"
 
 	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/hub/store"
 )
 
 // waiters wakes long-polls. The zero value is ready.
@@ -46,6 +48,20 @@ func (w *waiters) wakeAll() {
 		close(c)
 		delete(w.on, m)
 	}
+}
+
+// unmoved returns errStale where the feed stands elsewhere by now: what was
+// pending when it was read has been handed over to another poll of the member,
+// and nothing would wake this one for it.
+func (h *Hub) unmoved(ctx context.Context, member alert.MemberID, f store.Feed) error {
+	now, err := h.Store.Feed(ctx, member)
+	if err != nil {
+		return unavailable(err)
+	}
+	if now.Seq != f.Seq {
+		return errStale
+	}
+	return nil
 }
 
 // maxPolls bounds the polls of one member that are answered at once, and so the

@@ -79,7 +79,7 @@ func (n *Node) ackOneByOne(ctx context.Context, acks []store.Ack) error {
 		if !slices.Contains(ackRefusals, problem.KindOf(err)) || ctx.Err() != nil {
 			return err
 		}
-		if err := n.raise(ctx, alarmAck, []byte(a.Token), "the hub refuses the acknowledgement of item %d: %w", a.Seq, err); err != nil {
+		if err := n.raise(ctx, store.AlarmAck, []byte(a.Token), "the hub refuses the acknowledgement of item %d: %w", a.Seq, err); err != nil {
 			return err
 		}
 		if err := n.Store.AckRefused(ctx, a.Seq, err.Error()); err != nil {

@@ -14,6 +14,11 @@ import (
 	"github.com/entente-hub/entente/trust"
 )
 
+const (
+	secondsPerDay = 24 * 60 * 60
+	noOnward      = alert.Handling("H2") // the handling code that forbids passing on
+)
+
 // version names one version of an alert.
 type version struct {
 	originator alert.MemberID
@@ -111,7 +116,10 @@ func (k *known) checkDelivery(self alert.MemberID, now time.Time, d feed.Deliver
 	if d.Revision == "" || d.Policy == "" {
 		return nil, errors.New("it does not say upon which statements and policy it was released")
 	}
-	if err := k.checkReleases(a, d.Releases); err != nil {
+	if !k.cited.policies[d.Policy] {
+		return nil, fmt.Errorf("it was released under a policy %.50q that no statement has put into force", d.Policy)
+	}
+	if err := k.checkReleases(self, a, d.Releases); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -119,7 +127,7 @@ func (k *known) checkDelivery(self alert.MemberID, now time.Time, d feed.Deliver
 
 // checkReleases holds the releases to what is disclosed, one for each portion, in
 // the same order.
-func (k *known) checkReleases(a *trust.VerifiedAlert, releases []feed.Release) error {
+func (k *known) checkReleases(self alert.MemberID, a *trust.VerifiedAlert, releases []feed.Release) error {
 	if len(releases) == 0 {
 		return errors.New("it releases nothing")
 	}
@@ -131,14 +139,14 @@ func (k *known) checkReleases(a *trust.VerifiedAlert, releases []feed.Release) e
 		if r.Portion != p.ID {
 			return fmt.Errorf("portion %s is disclosed where %s is released", p.ID, r.Portion)
 		}
-		if err := k.checkRelease(a, p, r); err != nil {
+		if err := k.checkRelease(self, a, p, r); err != nil {
 			return fmt.Errorf("portion %s: %w", p.ID, err)
 		}
 	}
 	return nil
 }
 
-func (k *known) checkRelease(a *trust.VerifiedAlert, p alert.Portion, r feed.Release) error {
+func (k *known) checkRelease(self alert.MemberID, a *trust.VerifiedAlert, p alert.Portion, r feed.Release) error {
 	held := p.Label != nil && p.Content != nil
 	switch {
 	case r.Kind != feed.Content && r.Kind != feed.Existence:
@@ -148,28 +156,73 @@ func (k *known) checkRelease(a *trust.VerifiedAlert, p alert.Portion, r feed.Rel
 	case held != (r.Obligations != nil):
 		return errors.New("obligations go with content, and only with it")
 	}
-	for i, digest := range r.Agreements {
-		if i > 0 && r.Agreements[i-1] >= digest {
-			return errors.New("agreements are not sorted, or one is cited twice")
-		}
-		if _, ok := k.agreements[digest]; !ok {
-			return fmt.Errorf("it rests on an agreement %.50q that is not known", digest)
-		}
+	if err := k.checkAgreements(self, a.Issuer, r.Agreements); err != nil {
+		return err
 	}
 	if !held {
 		return nil
 	}
+	return k.checkObligations(a, p.Label, r)
+}
+
+// checkAgreements verifies that a release rests on agreements under which the
+// issuer gives to this member, as they were or are.
+func (k *known) checkAgreements(self, issuer alert.MemberID, digests []string) error {
+	for i, digest := range digests {
+		if i > 0 && digests[i-1] >= digest {
+			return errors.New("agreements are not sorted, or one is cited twice")
+		}
+		switch g, ok := k.cited.agreements[digest]; {
+		case !ok:
+			return fmt.Errorf("it rests on an agreement %.50q that is not known", digest)
+		case !g.Gives(issuer, self):
+			return fmt.Errorf("it rests on agreement %s, under which %s gives nothing to %s", g.ID, issuer, self)
+		}
+	}
+	return nil
+}
+
+// checkObligations verifies that content comes with no more freedom than its
+// label, its alert and the agreements cited leave.
+func (k *known) checkObligations(a *trust.VerifiedAlert, l *alert.Label, r feed.Release) error {
 	o := r.Obligations
 	for _, purpose := range o.Purposes {
-		if !slices.Contains(p.Label.Purposes, purpose) {
+		if !slices.Contains(l.Purposes, purpose) {
 			return fmt.Errorf("it may be used for %.40q, which its label does not name", string(purpose))
 		}
 	}
+	until, onward, err := bounds(a, l)
+	if err != nil {
+		return err
+	}
+	for _, digest := range r.Agreements {
+		g := k.cited.agreements[digest]
+		until = min(until, a.IssuedAt+int64(g.RetentionDays)*secondsPerDay)
+		onward = onward && g.Onward
+	}
 	switch {
-	case o.HoldUntil <= 0 || o.HoldUntil > a.Expires:
-		return errors.New("it may be held for longer than the alert is valid, or never")
-	case !slices.Equal(o.Handling, p.Label.Handling):
+	case o.HoldUntil <= 0 || o.HoldUntil > until:
+		return errors.New("it may be held for longer than its alert is valid or its label and agreements permit, or never")
+	case o.Onward && !onward:
+		return errors.New("it may be passed on, which its label or an agreement forbids")
+	case !slices.Equal(o.Handling, l.Handling):
 		return errors.New("its handling codes are not those of its label")
 	}
 	return nil
+}
+
+// bounds returns until when, in seconds since 1970-01-01 UTC, content may be held
+// for all that alert and label say, and whether it may be passed on. TLP 2.0 lets
+// amber+strict and red go no further than the recipient.
+func bounds(a *trust.VerifiedAlert, l *alert.Label) (until int64, onward bool, err error) {
+	until = a.Expires
+	if l.Retention != "" {
+		end, err := l.Retention.Time()
+		if err != nil {
+			return 0, false, fmt.Errorf("retention: %w", err)
+		}
+		until = min(until, end.Unix())
+	}
+	return until, !l.OriginatorControl && !slices.Contains(l.Handling, noOnward) &&
+		l.TLP != alert.AmberStrict && l.TLP != alert.Red, nil
 }

@@ -3,13 +3,14 @@ package node_test
 import (
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/entente-hub/entente/api/federation"
 	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/api/problem"
+	"github.com/entente-hub/entente/crypto/keys"
 	"github.com/entente-hub/entente/node"
 	"github.com/entente-hub/entente/node/nodetest"
 )
@@ -62,6 +63,115 @@ func TestLog(t *testing.T) {
 	}
 }
 
+// signedHead returns the head with which the node's position was signed.
+func (h *house) signedHead() string {
+	h.t.Helper()
+	p, err := h.st.Position(ctx)
+	must(h.t, err)
+	payload, _, err := keys.Verify(p.Head, feed.HeadType, func(string) (keys.PublicKey, error) { return h.HubKey.Public(), nil })
+	must(h.t, err)
+	head, err := feed.Parse[feed.Head](payload)
+	must(h.t, err)
+	if head.Seq != p.Seq || head.Chain != p.Chain || head.Checkpoint != string(p.Checkpoint) {
+		h.t.Errorf("%+v is not the head of %+v", head, p)
+	}
+	return p.Head
+}
+
+// TestRewrittenFeed: a hub that shows another feed than it has signed, or denies
+// it, raises an alarm that is kept with what it has signed. Its log is looked at
+// all the same.
+func TestRewrittenFeed(t *testing.T) {
+	for name, c := range map[string]struct {
+		items  int
+		want   string
+		signed int // heads
+	}{
+		"rewritten":           {1, "does not fit the feed after item 1", 2},
+		"rewritten and grown": {3, "does not fit the feed after item 1", 2},
+		"rolled back":         {0, "knows less of this feed than it has signed", 1},
+	} {
+		for _, shrunk := range []bool{false, true} {
+			t.Run(name, func(t *testing.T) {
+				h := newHouse(t)
+				h.deliver(feed.Content)
+				must(t, h.n.FeedStep(ctx))
+				old := h.signedHead()
+				h.hub.Do(func() { h.hub.Feeds["XA"] = nil })
+				for range c.items {
+					h.deliver(feed.Content)
+				}
+				if shrunk {
+					h.hub.Do(func() { h.hub.Rewrite(2) })
+				}
+				for range 2 {
+					if err := h.n.FeedStep(ctx); err == nil {
+						t.Fatal("taken")
+					}
+				}
+				h.holds(1, 1, 1)
+				h.reopen()
+				s, err := h.n.Status(ctx)
+				must(t, err)
+				kinds := make(map[string]int)
+				for _, a := range s.Alarms {
+					kinds[a.Kind]++
+					signed := strings.Split(strings.TrimSpace(string(a.Evidence)), "\n")
+					if a.Kind == "feed" && (!strings.Contains(a.Detail, c.want) || len(signed) != c.signed || signed[0] != old || signed[c.signed-1] == "") {
+						t.Errorf("%+v", a)
+					}
+				}
+				if kinds["feed"] != 1 || (kinds["log"] == 1) != shrunk {
+					t.Errorf("%v", kinds)
+				}
+			})
+		}
+	}
+}
+
+// TestHubForgot: what the hub says of a position that it denies reaches the status.
+func TestHubForgot(t *testing.T) {
+	h := newHouse(t)
+	h.deliver(feed.Content)
+	must(t, h.n.FeedStep(ctx))
+	h.hub.Do(func() { h.hub.Feeds["XA"] = nil })
+	if err := h.n.FeedStep(ctx); problem.KindOf(err) != problem.CursorUnknown {
+		t.Error(err)
+	}
+	h.holds(1, 1, 1)
+}
+
+// TestJunkHidesNothing: however many statements are made up, the alarm of a forked
+// log is kept with both checkpoints, and is shown.
+func TestJunkHidesNothing(t *testing.T) {
+	h := newHouse(t)
+	h.deliver(feed.Content)
+	must(t, h.n.FeedStep(ctx))
+	before, err := h.st.Position(ctx)
+	must(t, err)
+	h.hub.Do(func() {
+		for i := range 250 {
+			h.hub.Statements = append(h.hub.Statements, fmt.Appendf(nil, `{"payload":"","signatures":[],"n":%d}`, i))
+		}
+		h.hub.Rewrite(int(h.hub.Size))
+	})
+	must(t, h.n.StatementsStep(ctx))
+	if _, err := h.n.Witness(ctx); !errors.Is(err, node.ErrPage) {
+		t.Error(err)
+	}
+	must(t, h.n.StatementsStep(ctx))
+	forked, err := h.client("XA").Checkpoint(ctx)
+	must(t, err)
+	s, err := h.n.Status(ctx)
+	must(t, err)
+	if len(s.Alarms) != 10 || s.Alarms[0].Kind != "log" || string(s.Alarms[0].Evidence) != string(before.Checkpoint)+string(forked) {
+		t.Errorf("%+v", s.Alarms)
+	}
+	if s.RefusedStatements < 250 {
+		t.Errorf("%d statements refused", s.RefusedStatements)
+	}
+}
+
 func TestWitness(t *testing.T) {
 	h := newHouse(t)
 	h.deliver(feed.Content)
@@ -105,11 +215,7 @@ func TestRevokedKey(t *testing.T) {
 	h := newHouse(t)
 	h.deliver(feed.Content)
 	must(t, h.n.FeedStep(ctx))
-	k := h.Node["XB"]
-	raw, _ := h.State(federation.TypeNodeKey, &federation.NodeKey{Member: "XB", KeyID: k.Public().KeyID(), Key: h.JWK(k),
-		NotBefore: h.Start.Add(-24 * time.Hour).Unix(), NotAfter: h.Start.AddDate(1, 0, 0).Unix(), Revoked: h.Start.Unix()},
-		2, digestOfStatement(t, h.Statements[2]), h.Root["XB"])
-	h.hub.Do(func() { h.hub.Statements = append(h.hub.Statements, raw) })
+	h.hub.Do(func() { h.hub.Statements = append(h.hub.Statements, h.revocation()) })
 	must(t, h.n.StatementsStep(ctx))
 	list, err := h.n.Inbox(ctx, 0, 10)
 	must(t, err)
@@ -138,4 +244,29 @@ func TestInboxPages(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A busy node does not ask for a proof with each page; what was rewritten
+// meanwhile is found out with the next.
+func TestGrowthIsProvenAtIntervals(t *testing.T) {
+	h := newHouse(t)
+	must(t, h.st.Close())
+	ahead := time.Duration(0)
+	h.open(func(c *node.Config) {
+		c.ProveEvery = time.Minute
+		c.Now = func() time.Time { return time.Now().Add(ahead) }
+	})
+	must(t, h.n.StatementsStep(ctx))
+	h.deliver(feed.Content)
+	must(t, h.n.FeedStep(ctx)) // the first is proven
+	h.hub.Do(func() { h.hub.Rewrite(int(h.hub.Size) + 5) })
+	h.deliver(feed.Content)
+	must(t, h.n.FeedStep(ctx))
+	h.holds(2, 2, 2)
+	ahead = time.Minute
+	h.deliver(feed.Content)
+	if err := h.n.FeedStep(ctx); !errors.Is(err, node.ErrPage) || !strings.Contains(err.Error(), "does not begin with") {
+		t.Fatal(err)
+	}
+	h.holds(2, 2, 2)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/feed"
+	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/crypto/keys"
 	"github.com/entente-hub/entente/node/store"
 )
@@ -33,7 +34,9 @@ func (n *Node) feedStep(ctx context.Context) (more bool, err error) {
 		wait = 0 // whether the hub answers at all is to be known now
 	}
 	page, err := n.Hub.Poll(ctx, before.Seq, feed.MaxPage, wait)
-	if err != nil {
+	if problem.KindOf(err) == problem.CursorUnknown && before.Seq > 0 {
+		return false, n.forgotten(ctx, before, err)
+	} else if err != nil {
 		return false, err
 	}
 	n.health.contact(n.Now())
@@ -79,7 +82,8 @@ func (n *Node) verifyPage(ctx context.Context, before store.Position, page feed.
 
 // newRevision reports whether the latest delivery of a page was decided upon a
 // revision that was not met before and is not the node's own. That is no fault:
-// either may be ahead.
+// either may be ahead, and a node that is not shown others' consents may never
+// have the hub's.
 func (n *Node) newRevision(page feed.Page) bool {
 	for i := len(page.Items) - 1; i >= 0; i-- {
 		d := page.Items[i].Delivery
@@ -106,16 +110,20 @@ func (n *Node) checkPage(ctx context.Context, before store.Position, page feed.P
 	if err != nil {
 		return store.Reception{}, refusePage("head: %w", err)
 	}
+	n.health.heard(head.IssuedAt)
 	r := store.Reception{Before: before, After: before}
-	acks, err := n.checkChain(&r, now, head, page.Items)
+	acks, err := n.checkChain(&r, now, page.Items)
 	if err != nil {
 		return store.Reception{}, err
+	}
+	if err := checkLead(r, head); err != nil {
+		return store.Reception{}, n.rewritten(ctx, k, before, head, page.Head, err)
 	}
 	if r.Items, err = n.checkItems(ctx, k, now, page.Items); err != nil {
 		return store.Reception{}, err
 	}
-	r.After.HeadAt = max(before.HeadAt, head.IssuedAt)
-	if r.After.Checkpoint, err = n.checkLog(ctx, k, before.Checkpoint, []byte(head.Checkpoint)); err != nil {
+	r.After.HeadAt, r.After.Head = max(before.HeadAt, head.IssuedAt), page.Head
+	if r.After.Checkpoint, err = n.checkGrowth(ctx, k, now, before.Checkpoint, []byte(head.Checkpoint)); err != nil {
 		return store.Reception{}, err
 	}
 	r.Acks, err = n.signAcks(ctx, acks)
@@ -146,9 +154,9 @@ func (k *known) checkHead(c Config, now time.Time, before store.Position, jws st
 	return h, nil
 }
 
-// checkChain verifies that the items follow the position without a gap and lead
-// to the head, moves r.After there, and returns what there is to acknowledge.
-func (n *Node) checkChain(r *store.Reception, now time.Time, head feed.Head, items []feed.Item) ([]feed.Ack, error) {
+// checkChain verifies that the items follow the position without a gap, moves
+// r.After to the last of them, and returns what there is to acknowledge.
+func (n *Node) checkChain(r *store.Reception, now time.Time, items []feed.Item) ([]feed.Ack, error) {
 	if len(items) > feed.MaxPage {
 		return nil, refusePage("%d items, where %d were asked for", len(items), feed.MaxPage)
 	}
@@ -168,11 +176,16 @@ func (n *Node) checkChain(r *store.Reception, now time.Time, head feed.Head, ite
 			acks = append(acks, feed.Ack{Issuer: n.Member, Hub: n.HubID, Seq: item.Seq, Chain: r.After.Chain, IssuedAt: now.Unix()})
 		}
 	}
+	return acks, nil
+}
+
+// checkLead verifies that the items have led to where the head stands.
+func checkLead(r store.Reception, head feed.Head) error {
 	switch {
 	case head.Seq != r.After.Seq:
-		return nil, refusePage("the head stands at item %d, the page ends at %d", head.Seq, r.After.Seq)
+		return refusePage("the head stands at item %d, the page ends at %d", head.Seq, r.After.Seq)
 	case head.Chain != r.After.Chain:
-		return nil, refusePage("the items after %d do not lead to the head's chain value at %d", r.Before.Seq, head.Seq)
+		return refusePage("the items after %d do not lead to the head's chain value at %d", r.Before.Seq, head.Seq)
 	}
-	return acks, nil
+	return nil
 }

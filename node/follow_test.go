@@ -147,18 +147,6 @@ func TestOldHead(t *testing.T) {
 	h.holds(1, 1, 1)
 }
 
-// TestHubForgot: the hub denies having delivered what the node holds.
-func TestHubForgot(t *testing.T) {
-	h := newHouse(t)
-	h.deliver(feed.Content)
-	must(t, h.n.FeedStep(ctx))
-	h.hub.Do(func() { h.hub.Feeds["XA"] = nil })
-	if err := h.n.FeedStep(ctx); problem.KindOf(err) != problem.CursorUnknown {
-		t.Error(err)
-	}
-	h.holds(1, 1, 1)
-}
-
 func TestAcknowledgements(t *testing.T) {
 	h := newHouse(t)
 	for range 3 {

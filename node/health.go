@@ -20,13 +20,6 @@ const (
 	loopAcks       = "acknowledgements"
 )
 
-// Kinds of alarm.
-const (
-	alarmLog       = "log"       // two histories, or a shrunk one
-	alarmStatement = "statement" // one that is not what the federation has signed
-	alarmAck       = "ack"       // the hub does not know what it has delivered
-)
-
 // health is how the loops do. The zero value is that of a node that has just
 // started.
 type health struct {
@@ -34,6 +27,8 @@ type health struct {
 	errors      map[string]string // by loop
 	lastContact time.Time
 	following   bool
+	hubTime     int64     // iat of the last verified head, seconds since 1970-01-01 UTC; 0: none yet
+	hubTimeAt   time.Time // when it came, with a reading of the monotonic clock
 
 	refusedPages, refusedStatements atomic.Int64
 }
@@ -74,6 +69,25 @@ func (h *health) contact(at time.Time) {
 	h.lastContact = at
 }
 
+// heard notes the hub's time from a verified head that has just come.
+func (h *health) heard(iat int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.hubTime, h.hubTimeAt = iat, time.Now()
+}
+
+// ahead returns by how much a clock is ahead of the hub's, behind if negative;
+// 0 before the hub was heard. The monotonic clock tells what time the hub's shows
+// by now: it does not follow when the other is set.
+func (h *health) ahead(now time.Time) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.hubTime == 0 {
+		return 0
+	}
+	return now.Sub(time.Unix(h.hubTime, 0).Add(time.Since(h.hubTimeAt)))
+}
+
 // raise stores an alarm, and logs it. The error is the store's.
 func (n *Node) raise(ctx context.Context, kind string, evidence []byte, format string, args ...any) error {
 	detail := fmt.Errorf(format, args...).Error()
@@ -89,7 +103,7 @@ type Status struct {
 	Cursor      int64     // sequence number of the last item stored
 	Counts      store.Counts
 	Revision    string        // of the world that the node has verified; "" before there is a registry
-	Alarms      []store.Alarm // newest first, at most 10
+	Alarms      []store.Alarm // newest first, those of statements last; at most 10
 
 	RefusedPages, RefusedStatements int64 // since the start
 }

@@ -88,6 +88,7 @@ func (h *house) hostileReleases() map[string]hostile {
 		"other handling":     {changed(func(d *feed.Delivery) { content(d).Obligations.Handling = []alert.Handling{"H1"} }), "handling"},
 		"release to come":    {changed(func(d *feed.Delivery) { d.ReleasedAt += 3600 }), "future"},
 		"never released":     {changed(func(d *feed.Delivery) { d.ReleasedAt = 0 }), "never"},
+		"other policy":       {changed(func(d *feed.Delivery) { d.Policy = feed.ChainStart("XA") }), "no statement has put into force"},
 		"no revision":        {changed(func(d *feed.Delivery) { d.Revision = "" }), "statements and policy"},
 	}
 }

@@ -2,9 +2,11 @@ package node
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/entente-hub/entente/api/federation"
@@ -20,12 +22,19 @@ const statementPage = 100
 // known is what the node knows from verified statements, at one moment. It is
 // never changed once made.
 type known struct {
-	dir      *trust.Directory
-	position int64 // of the last statement taken in
-	// agreements holds the digest of every revision of every agreement: a
-	// release may rest on one that has been replaced since.
-	agreements map[string]federation.AgreementID
-	revision   string // of the world at the moment at which this was made
+	dir *trust.Directory
+	// cited is what a delivery may rest on: every revision of each agreement, and
+	// each policy bundle that was ever in force, for a release may rest on one
+	// that has been replaced since.
+	cited    cited
+	revision string // of the world at the moment at which this was made
+}
+
+// cited holds agreements by the digest of their statement, and policy bundles by
+// their own.
+type cited struct {
+	agreements map[string]*federation.Agreement
+	policies   map[string]bool
 }
 
 func newKnown(authority keys.PublicKey) *known { return &known{dir: trust.New(authority)} }
@@ -44,54 +53,74 @@ func (k *known) with(now time.Time, list ...store.Statement) (*known, error) {
 	if err != nil {
 		return nil, err
 	}
-	next := &known{dir: dir, position: list[len(list)-1].Position, agreements: k.agreements}
+	next := &known{dir: dir}
 	if w := dir.World(now); w != nil {
 		next.revision = w.Revision
 	}
-	added := make(map[string]federation.AgreementID)
-	for _, raw := range raws {
-		digest, id, ok, err := agreementOf(raw)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			added[digest] = id
-		}
-	}
-	if len(added) > 0 {
-		for digest, id := range k.agreements {
-			added[digest] = id
-		}
-		next.agreements = added
+	if next.cited, err = k.cited.with(raws); err != nil {
+		return nil, err
 	}
 	return next, nil
 }
 
-// agreementOf returns digest and id of a verified statement that is an agreement.
-func agreementOf(raw []byte) (digest string, id federation.AgreementID, ok bool, err error) {
+// with adds what verified statements bring in.
+func (c cited) with(raws [][]byte) (cited, error) {
+	next := cited{maps.Clone(c.agreements), maps.Clone(c.policies)}
+	if next.agreements == nil {
+		next = cited{make(map[string]*federation.Agreement), make(map[string]bool)}
+	}
+	for _, raw := range raws {
+		payload, err := payloadOf(raw)
+		if err != nil {
+			return cited{}, err
+		}
+		_, body, err := federation.ParseStatement(payload)
+		if err != nil {
+			return cited{}, err
+		}
+		switch b := body.(type) {
+		case *federation.Agreement:
+			next.agreements[federation.Digest(payload)] = b
+		case *federation.Policy:
+			next.policies[b.Digest] = true
+		}
+	}
+	return next, nil
+}
+
+// holds reports whether a statement is taken in already.
+func (k *known) holds(raw []byte) bool {
+	payload, err := payloadOf(raw)
+	return err == nil && k.dir.Holds(federation.Digest(payload))
+}
+
+// payloadOf returns a statement's payload, whoever has signed it.
+func payloadOf(raw []byte) ([]byte, error) {
 	var g struct {
 		Payload string `json:"payload"`
 	}
 	if err := json.Unmarshal(raw, &g); err != nil {
-		return "", "", false, err
+		return nil, err
 	}
-	payload, err := base64.RawURLEncoding.Strict().DecodeString(g.Payload)
-	if err != nil {
-		return "", "", false, err
-	}
-	_, body, err := federation.ParseStatement(payload)
-	if err != nil {
-		return "", "", false, err
-	}
-	a, ok := body.(*federation.Agreement)
-	if !ok {
-		return "", "", false, nil
-	}
-	return federation.Digest(payload), a.ID, true, nil
+	return base64.RawURLEncoding.Strict().DecodeString(g.Payload)
 }
 
-// statementsStep is the loop that keeps the statements up to date.
+// asked is how the node has gone through the hub's list of statements.
+type asked struct {
+	passed   int64                      // position of the last one looked at; 0: none since the start
+	standing bool                       // some on the way were refused
+	refused  map[[sha256.Size]byte]bool // by their bytes: the alarm has been raised
+}
+
+// statementsStep is the loop that keeps the statements up to date. While a
+// refusal stands the whole list is asked for each time: what was refused may have
+// been damaged on its way, or be needed by what comes after it.
 func (n *Node) statementsStep(ctx context.Context) (more bool, err error) {
+	n.syncing.Lock()
+	if n.asked.standing {
+		n.asked.passed, n.asked.standing = 0, false
+	}
+	n.syncing.Unlock()
 	return false, n.fetchStatements(ctx)
 }
 
@@ -102,13 +131,16 @@ func (n *Node) learnMore(ctx context.Context, since *known) (bool, error) {
 	return n.known.Load() != since, err
 }
 
-// fetchStatements takes in what the hub has beyond what is known. A statement
-// that does not verify is refused, raised as an alarm, and passed over until the
-// next start: those of other chains count all the same.
+// fetchStatements takes in what the hub has beyond what was looked at since the
+// start: at first all of it, for nothing tells where it has left something out.
+// What is held already changes nothing. A statement that does not verify is
+// refused, raised as an alarm, and passed over, for those of other chains count
+// all the same; it is asked for again by statementsStep. Gaps between positions
+// are no fault: others' consents are not shown.
 func (n *Node) fetchStatements(ctx context.Context) error {
 	n.syncing.Lock()
 	defer n.syncing.Unlock()
-	for after := max(n.passed, n.known.Load().position); ; {
+	for after := n.asked.passed; ; {
 		page, err := n.Hub.Statements(ctx, after, statementPage)
 		if err != nil || len(page) == 0 {
 			return err
@@ -123,20 +155,24 @@ func (n *Node) fetchStatements(ctx context.Context) error {
 		if err := n.takeStatements(ctx, list); err != nil {
 			return err
 		}
-		n.passed = after
+		n.asked.passed = after
 	}
 }
 
-// takeStatements verifies and stores a page of statements, and then makes them
-// known: at once where all of them verify, else one by one.
+// takeStatements verifies and stores what is new on a page of statements, and then
+// makes it known: at once where all of it verifies, else one by one.
 func (n *Node) takeStatements(ctx context.Context, list []store.Statement) error {
 	now := n.Now()
 	k := n.known.Load()
+	list = k.unheld(list)
 	next, err := k.with(now, list...)
 	good := list
 	if err != nil {
 		next, good = k, nil
 		for _, s := range list {
+			if next.holds(s.Raw) {
+				continue
+			}
 			one, err := next.with(now, s)
 			switch kind := problem.KindOf(err); {
 			case err == nil:
@@ -160,6 +196,19 @@ func (n *Node) takeStatements(ctx context.Context, list []store.Statement) error
 	return nil
 }
 
+// unheld returns those of a list that are not taken in yet, each text once.
+func (k *known) unheld(list []store.Statement) []store.Statement {
+	var fresh []store.Statement
+	onPage := make(map[string]bool)
+	for _, s := range list {
+		if !onPage[string(s.Raw)] && !k.holds(s.Raw) {
+			onPage[string(s.Raw)] = true
+			fresh = append(fresh, s)
+		}
+	}
+	return fresh
+}
+
 // reload makes known what the store holds after a write whose fate is not
 // known. It returns cause.
 func (n *Node) reload(ctx context.Context, cause error) error {
@@ -175,9 +224,23 @@ func (n *Node) reload(ctx context.Context, cause error) error {
 	return cause
 }
 
+// refuseStatement raises an alarm, once for the same bytes and for as many as the
+// store keeps. The caller holds syncing.
 func (n *Node) refuseStatement(ctx context.Context, s store.Statement, why error) error {
+	n.asked.standing = true
+	digest := sha256.Sum256(s.Raw)
+	if n.asked.refused[digest] {
+		return nil
+	}
 	n.health.refusedStatements.Add(1)
-	return n.raise(ctx, alarmStatement, s.Raw, "statement %d is refused: %w", s.Position, why)
+	if len(n.asked.refused) >= store.MaxStatementAlarms {
+		return nil
+	}
+	if err := n.raise(ctx, store.AlarmStatement, s.Raw, "statement %d is refused: %w", s.Position, why); err != nil {
+		return err
+	}
+	n.asked.refused[digest] = true
+	return nil
 }
 
 // Submit verifies a statement and has the hub bring it into force.

@@ -6,6 +6,7 @@ package node
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -40,9 +41,18 @@ type Config struct {
 	Egress    Egress
 	Log       *slog.Logger
 
-	Now     func() time.Time                // default: time.Now
+	Now func() time.Time // default: time.Now
+	// ProveEvery is how long a grown audit log is taken on trust before the hub
+	// must prove again that it has only grown. A proof covers all growth since
+	// the last, so nothing escapes it; 0: each page is proven.
+	ProveEvery time.Duration
+
 	Backoff func(attempt int) time.Duration // pause after failure number attempt, from 1; default: Backoff
 }
+
+// ProveEvery is Config.ProveEvery of a node that is run for real: a log that has
+// been rewritten is found out within this, or with the next poll.
+const ProveEvery = 5 * time.Second
 
 // Node is a running national node. It is safe for concurrent use. Its Config must
 // not be changed.
@@ -50,10 +60,11 @@ type Node struct {
 	Config
 	known    atomic.Pointer[known]
 	syncing  sync.Mutex             // held while statements are fetched
-	passed   int64                  // position of the last statement looked at; under syncing
+	asked    asked                  // under syncing
 	revision atomic.Pointer[string] // of the last delivery that had another than the node's
 	health   health
 	woken    wakes
+	proven   atomic.Int64 // when the log was last proven, Unix nanoseconds
 }
 
 // wakes holds one slot for each loop that others wake.
@@ -77,7 +88,7 @@ func New(ctx context.Context, c Config) (*Node, error) {
 	case c.Signer.Public().Owner() != string(c.Member):
 		return nil, fmt.Errorf("node: key %s is not one of %s", c.Signer.Public().KeyID(), c.Member)
 	}
-	n := &Node{Config: c, woken: wakes{make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)}}
+	n := &Node{Config: c, asked: asked{refused: make(map[[sha256.Size]byte]bool)}, woken: wakes{make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)}}
 	list, err := c.Store.Statements(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("node: %w", err)

@@ -116,8 +116,21 @@ func (n *Node) Preview(ctx context.Context, d Draft) (Audience, error) {
 	return n.Hub.Audience(ctx, q)
 }
 
+// checkClock refuses to date an alert by a clock that is not the hub's: it would
+// be refused, or would expire too soon.
+func (n *Node) checkClock() error {
+	if by := n.health.ahead(n.Now()); by.Abs() > alert.MaxSkew {
+		return problem.New(problem.Unavailable, "the node's clock differs from the hub's by %s, where %s is allowed: set it right first",
+			by.Round(time.Second), alert.MaxSkew)
+	}
+	return nil
+}
+
 // compose makes a draft's portions and asks the member's own policy.
 func (n *Node) compose(ctx context.Context, d Draft) ([]alert.Portion, time.Duration, error) {
+	if err := n.checkClock(); err != nil {
+		return nil, 0, err
+	}
 	if err := d.Plan.Normalize(); err != nil {
 		return nil, 0, problem.New(problem.Malformed, "plan: %w", err)
 	}

@@ -175,7 +175,7 @@ func TestRefusals(t *testing.T) {
 			must(t, readErr)
 			switch kind {
 			case problem.Malformed, problem.TooLarge, problem.BadSignature, problem.WrongMember, problem.Forbidden,
-				problem.NotAdmitted, problem.EgressDenied, problem.Expired, problem.Conflict, problem.Fork:
+				problem.NotAdmitted, problem.EgressDenied, problem.Expired, problem.NotYetValid, problem.Conflict, problem.Fork:
 				if err != nil || o.State != store.Refused || o.Problem != kind || !slices.Equal(o.Codes, []string{"why"}) {
 					t.Errorf("%v, %+v", err, o)
 				}
@@ -191,6 +191,35 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("the one behind: %+v, %v", o, err)
 			}
 		})
+	}
+}
+
+// TestClock: nothing is dated by a clock that differs from the hub's, once the hub
+// was heard; that the hub has been silent since is no reason.
+func TestClock(t *testing.T) {
+	h := newHouse(t)
+	must(t, h.st.Close())
+	var skew time.Duration
+	h.open(func(c *node.Config) { c.Now = func() time.Time { return time.Now().Add(skew) } })
+	publishes := func(by time.Duration, want bool) {
+		t.Helper()
+		skew = by
+		_, err := h.n.Publish(ctx, node.Draft{Objects: objects(1), Plan: nodetest.Plan()})
+		if want && err != nil || !want && (problem.KindOf(err) != problem.Unavailable || !strings.Contains(err.Error(), "clock")) {
+			t.Errorf("%s ahead: %v", by, err)
+		}
+	}
+	const far = alert.MaxSkew + time.Minute
+	publishes(far, true) // nothing is known of the hub's
+	for _, at := range []time.Duration{0, far} {
+		skew = at
+		must(t, h.n.FeedStep(ctx))
+		h.hub.Do(func() { h.hub.Down = true })
+		publishes(far, false)
+		publishes(-far, false)
+		publishes(alert.MaxSkew-time.Minute, true)
+		publishes(0, true)
+		h.hub.Do(func() { h.hub.Down = false })
 	}
 }
 

@@ -13,10 +13,12 @@ import (
 )
 
 // definite are the kinds of problem that lie in the alert itself, so that
-// sending it again would not help. All others are tried again for ever.
+// sending it again would not help. All others are tried again for ever. NotYetValid
+// is one: the clock was wrong that dated it, and by as much as it was, everything
+// behind it would have to wait.
 var definite = []problem.Kind{
 	problem.Malformed, problem.TooLarge, problem.BadSignature, problem.WrongMember, problem.Forbidden,
-	problem.NotAdmitted, problem.EgressDenied, problem.Expired, problem.Conflict, problem.Fork,
+	problem.NotAdmitted, problem.EgressDenied, problem.Expired, problem.NotYetValid, problem.Conflict, problem.Fork,
 }
 
 // outboxStep sends the alert that was queued first. Nothing overtakes it: what

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/entente-hub/entente/api/federation"
+	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/node/nodetest"
 )
@@ -74,10 +76,78 @@ func TestHostileStatements(t *testing.T) {
 			s, err := h.n.Status(ctx)
 			must(t, err)
 			if len(s.Alarms) != 1 || s.Alarms[0].Kind != "statement" || string(s.Alarms[0].Evidence) != string(bad) ||
-				!strings.Contains(s.LastError, "statement 6") {
+				!strings.Contains(s.LastError, "statement 7") {
 				t.Errorf("%+v, %s", s.Alarms, s.LastError)
 			}
 		})
+	}
+}
+
+// revocation is a statement that ends XB's node key.
+func (h *house) revocation() []byte {
+	k := h.Node["XB"]
+	raw, _ := h.State(federation.TypeNodeKey, &federation.NodeKey{Member: "XB", KeyID: k.Public().KeyID(), Key: h.JWK(k),
+		NotBefore: h.Start.Add(-24 * time.Hour).Unix(), NotAfter: h.Start.AddDate(1, 0, 0).Unix(), Revoked: h.Start.Unix()},
+		2, digestOfStatement(h.t, h.Statements[2]), h.Root["XB"])
+	return raw
+}
+
+// TestRefusedIsAskedForAgain: a statement that came damaged once counts when it
+// comes whole, though later ones are held: after a restart, and while the node
+// runs.
+func TestRefusedIsAskedForAgain(t *testing.T) {
+	for _, restart := range []bool{true, false} {
+		h := newHouse(t)
+		h.deliver(feed.Content)
+		must(t, h.n.FeedStep(ctx))
+		place := len(h.Statements)
+		later, _ := h.Agree(1, "", "second", h.Root["XA"], h.Root["XB"])
+		h.hub.Do(func() {
+			h.hub.Statements = append(h.hub.Statements, []byte(`{"payload":"","signatures":[]}`), later)
+		})
+		must(t, h.n.StatementsStep(ctx))
+		held, err := h.st.Statements(ctx)
+		must(t, err)
+		if list, err := h.n.Inbox(ctx, 0, 1); err != nil || list[0].Fault != nil || len(held) != place+1 {
+			t.Fatalf("%v, %+v, %d statements", err, list, len(held))
+		}
+		if restart {
+			h.reopen()
+		}
+		h.hub.Do(func() { h.hub.Statements[place] = h.revocation() })
+		for range 2 {
+			must(t, h.n.StatementsStep(ctx))
+			if list, err := h.n.Inbox(ctx, 0, 1); err != nil || list[0].Fault == nil {
+				t.Errorf("restart %t: the revocation is lost: %v", restart, err)
+			}
+			h.reopen()
+		}
+	}
+}
+
+// TestOrderOfArrival: what was verified in one order is verified in that order
+// when the node starts, whatever the positions are.
+func TestOrderOfArrival(t *testing.T) {
+	h := newHouse(t)
+	place := len(h.Statements)
+	byOldRoot := h.NodeKey("XB", h.Key("XB"), h.Root["XB"])
+	h.Root["XB"] = h.Key("XB")
+	rotation := h.Registry(2, digestOfStatement(t, h.Statements[0]), h.HubKey)
+	h.hub.Do(func() {
+		h.hub.Statements = append(h.hub.Statements, []byte(`{"payload":"","signatures":[]}`), byOldRoot, byOldRoot)
+	})
+	must(t, h.n.StatementsStep(ctx))
+	h.hub.Do(func() { h.hub.Statements[place] = rotation })
+	must(t, h.n.StatementsStep(ctx))
+	want := revision(t, h)
+	h.reopen()
+	if got := revision(t, h); got != want {
+		t.Error("another world after a restart")
+	}
+	list, err := h.st.Statements(ctx)
+	must(t, err)
+	if len(list) != place+2 || string(list[place+1].Raw) != string(rotation) {
+		t.Errorf("%d statements", len(list))
 	}
 }
 

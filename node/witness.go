@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/transparency-dev/formats/log"
 
 	"github.com/entente-hub/entente/api/federation"
 	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/crypto/tlog"
+	"github.com/entente-hub/entente/node/store"
 )
 
 // openCheckpoint verifies a checkpoint with any one of the hub's keys.
@@ -47,7 +49,7 @@ func (n *Node) checkLog(ctx context.Context, k *known, before, signed []byte) ([
 	}
 	alarm := func(format string, args ...any) error {
 		fault := fmt.Errorf(format, args...)
-		return errors.Join(refusePage("%w", fault), n.raise(ctx, alarmLog, bytes.Join([][]byte{before, signed}, nil), "%w", fault))
+		return errors.Join(refusePage("%w", fault), n.raise(ctx, store.AlarmLog, bytes.Join([][]byte{before, signed}, nil), "%w", fault))
 	}
 	switch {
 	case c.Size < old.Size:
@@ -67,6 +69,29 @@ func (n *Node) checkLog(ctx context.Context, k *known, before, signed []byte) ([
 		return nil, alarm("the hub's audit log does not begin with the %d entries that it had", old.Size)
 	}
 	return signed, nil
+}
+
+// checkGrowth is checkLog, except that growth is proven at most every ProveEvery:
+// until then the checkpoint before stays the one that the next proof starts from.
+func (n *Node) checkGrowth(ctx context.Context, k *known, now time.Time, before, signed []byte) ([]byte, error) {
+	if before != nil && now.Sub(time.Unix(0, n.proven.Load())) < n.ProveEvery {
+		c, err := k.openCheckpoint(n.HubID, signed)
+		if err != nil {
+			return nil, refusePage("head: %w", err)
+		}
+		old, err := storedCheckpoint(before)
+		if err != nil {
+			return nil, err
+		}
+		if c.Size > old.Size {
+			return before, nil
+		}
+	}
+	out, err := n.checkLog(ctx, k, before, signed)
+	if err == nil {
+		n.proven.Store(now.UnixNano())
+	}
+	return out, err
 }
 
 // storedCheckpoint reads a checkpoint that was verified when it was stored; the
@@ -99,4 +124,34 @@ func (n *Node) Witness(ctx context.Context) (tlog.Checkpoint, error) {
 		return tlog.Checkpoint{}, err
 	}
 	return k.openCheckpoint(n.HubID, signed)
+}
+
+// rewritten raises an alarm about a head that the hub has signed and that its
+// items do not lead to from the position before: kept with the head that was
+// signed there, if there was one. The log is held to its past all the same. It
+// returns why with whatever else is wrong.
+func (n *Node) rewritten(ctx context.Context, k *known, before store.Position, head feed.Head, jws string, why error) error {
+	_, err := n.checkLog(ctx, k, before.Checkpoint, []byte(head.Checkpoint))
+	return errors.Join(why, err, n.raise(ctx, store.AlarmFeed, heads(before.Head, jws),
+		"the head that the hub has signed does not fit the feed after item %d: %w", before.Seq, why))
+}
+
+// forgotten raises an alarm about a hub that denies the position of which it has
+// signed the head: kept with that head. The log is held to its past all the same.
+// It returns why with whatever else is wrong.
+func (n *Node) forgotten(ctx context.Context, before store.Position, why error) error {
+	_, err := n.Witness(ctx)
+	return errors.Join(why, err, n.raise(ctx, store.AlarmFeed, heads(before.Head),
+		"the hub knows less of this feed than it has signed: item %d", before.Seq))
+}
+
+// heads writes signed heads one a line.
+func heads(jws ...string) []byte {
+	var out []byte
+	for _, h := range jws {
+		if h != "" {
+			out = append(append(out, h...), '\n')
+		}
+	}
+	return out
 }

@@ -193,7 +193,7 @@ type ReceivedPortionRelease string
 
 // Status defines model for Status.
 type Status struct {
-	// Alarms Signs that somebody does not keep to the rules, newest first; at most 10
+	// Alarms Signs that somebody does not keep to the rules, newest first, those of statements last; at most 10
 	Alarms []Alarm `json:"alarms"`
 	Cursor int64   `json:"cursor"`
 

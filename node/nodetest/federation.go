@@ -32,7 +32,7 @@ const (
 var Members = []alert.MemberID{"XA", "XB", "XC"}
 
 // Federation is three members with root and node keys, a registry, node-key
-// statements and one agreement of XA and XB.
+// statements, one agreement of XA and XB, and a policy.
 type Federation struct {
 	tb         testing.TB
 	Authority  keys.Signer
@@ -40,8 +40,9 @@ type Federation struct {
 	Officer    keys.Signer
 	Root, Node map[alert.MemberID]keys.Signer
 	CA         *pki.CA
-	Statements [][]byte // registry, node keys, agreement
+	Statements [][]byte // registry, node keys, agreement, policy
 	Agreement  string   // digest of the agreement's statement
+	Policy     string   // digest of the policy bundle in force
 	Start      time.Time
 }
 
@@ -62,7 +63,9 @@ func New(tb testing.TB) *Federation {
 		f.Statements = append(f.Statements, f.NodeKey(m, f.Node[m], f.Root[m]))
 	}
 	agreement, digest := f.Agree(1, "", "smuggling-ab", f.Root["XA"], f.Root["XB"])
-	f.Statements, f.Agreement = append(f.Statements, agreement), digest
+	f.Policy = federation.Digest([]byte("policy"))
+	policy, _ := f.State(federation.TypePolicy, &federation.Policy{Name: "release", Digest: f.Policy}, 1, "", f.Officer)
+	f.Statements, f.Agreement = append(f.Statements, agreement, policy), digest
 	return f
 }
 
@@ -169,10 +172,15 @@ func (f *Federation) Payload(m alert.MemberID) alert.Payload {
 // Issue signs an alert with portions p0, p1, … and returns all of it.
 func (f *Federation) Issue(p alert.Payload, portions int, with keys.Signer) string {
 	f.tb.Helper()
+	return f.IssueLabelled(p, Label("federation"), portions, with)
+}
+
+// IssueLabelled is Issue with the label that each portion gets.
+func (f *Federation) IssueLabelled(p alert.Payload, l alert.Label, portions int, with keys.Signer) string {
+	f.tb.Helper()
 	a := alert.Alert{Payload: p}
+	f.must(l.Normalize())
 	for i := range portions {
-		l := Label("federation")
-		f.must(l.Normalize())
 		a.Portions = append(a.Portions, alert.Portion{ID: alert.PortionID("p" + string(rune('0'+i))), Notice: "smuggling", Label: &l,
 			Content: &alert.Content{Objects: []json.RawMessage{Object()}}})
 	}
@@ -186,7 +194,7 @@ func (f *Federation) Deliver(token string, kinds ...feed.Kind) feed.Delivery {
 	f.tb.Helper()
 	portions, err := trust.ReadPortions(token)
 	f.must(err)
-	d := feed.Delivery{Revision: "revision", Policy: "policy", ReleasedAt: time.Now().Unix()}
+	d := feed.Delivery{Revision: "revision", Policy: f.Policy, ReleasedAt: time.Now().Unix()}
 	released := make(map[alert.PortionID]feed.Kind)
 	for _, p := range portions {
 		kind := kinds[p.ID[1]-'0']
@@ -197,7 +205,7 @@ func (f *Federation) Deliver(token string, kinds ...feed.Kind) feed.Delivery {
 		r := feed.Release{Portion: p.ID, Kind: kind}
 		if kind == feed.Content {
 			r.Agreements = []string{f.Agreement}
-			r.Obligations = &feed.Obligations{Purposes: p.Label.Purposes, HoldUntil: time.Now().Add(time.Hour).Unix(), Onward: true}
+			r.Obligations = &feed.Obligations{Purposes: p.Label.Purposes, HoldUntil: time.Now().Add(time.Hour).Unix()}
 		}
 		d.Releases = append(d.Releases, r)
 	}

@@ -21,9 +21,21 @@ var (
 	ErrExists = errors.New("store: exists already")
 )
 
-// MaxAlarms bounds how many alarms are kept, so that whoever causes them can not
-// fill the disk.
-const MaxAlarms = 200
+// Kinds of alarm.
+const (
+	AlarmLog       = "log"       // two histories, or a shrunk one
+	AlarmFeed      = "feed"      // what the hub says of the feed is not what it has signed
+	AlarmAck       = "ack"       // the hub does not know what it has delivered
+	AlarmStatement = "statement" // one that is not what the federation has signed
+)
+
+// Bounds on how many alarms are kept, so that whoever causes them can not fill
+// the disk. Each kind has its own, so that many of one do not keep out another;
+// statements cost nothing to make up, and have the lowest.
+const (
+	MaxAlarms          = 200 // of any other kind
+	MaxStatementAlarms = 50
+)
 
 // Store keeps a node's state. It is safe for concurrent use by one process.
 //
@@ -34,11 +46,12 @@ const MaxAlarms = 200
 // the same write again, whose condition then tells. Texts and contents are
 // given back as they came. A limit of 0 or less returns nothing.
 type Store interface {
-	// Statements returns all verified statements, in the order of their positions.
+	// Statements returns all verified statements, in the order in which they were
+	// added: each was verified against those before it.
 	Statements(ctx context.Context) ([]Statement, error)
 
-	// AddStatements stores statements after those that are stored. The positions
-	// must rise, the first above the last stored one; else ErrStale.
+	// AddStatements stores statements after those that are stored, whatever
+	// their positions. ErrStale if the bytes of one of them are stored already.
 	AddStatements(ctx context.Context, list []Statement) error
 
 	// Enqueue stores an alert to be sent, as the last in order. Only ID,
@@ -92,10 +105,11 @@ type Store interface {
 	AckRefused(ctx context.Context, seq int64, reason string) error
 
 	// Raise stores an alarm. One of the same kind and detail is stored once; the
-	// first stays. So do the first MaxAlarms: what comes after them is not stored.
+	// first stays. So do the first of each kind, up to its bound: what comes after
+	// them is not stored.
 	Raise(ctx context.Context, a Alarm) error
 
-	// Alarms returns up to limit alarms, newest first.
+	// Alarms returns up to limit alarms, newest first, those of statements last.
 	Alarms(ctx context.Context, limit int) ([]Alarm, error)
 
 	// Counts returns how much is stored.
@@ -154,6 +168,7 @@ type Position struct {
 	Chain      string // the chain value at Seq; "" before the first head
 	HeadAt     int64  // iat of the last head, seconds since 1970-01-01 UTC
 	Checkpoint []byte // the audit log's last verified checkpoint, a signed note
+	Head       string // JWS of the feed.Head that stands at Seq and Chain, as the hub signed it; "" before the first
 }
 
 // Item is one place in the feed. Delivery is nil where it was withheld; then
@@ -186,10 +201,10 @@ type Reception struct {
 // Alarm is a sign that somebody does not keep to the rules. It stays stored
 // with its evidence until an operator has looked into it.
 type Alarm struct {
-	Kind     string // "log", "statement" or "ack"
+	Kind     string
 	At       time.Time
 	Detail   string
-	Evidence []byte // what was received: a checkpoint, a statement, an acknowledgement
+	Evidence []byte // what was signed: checkpoints, heads, a statement, an acknowledgement
 }
 
 // Counts says how much is stored.

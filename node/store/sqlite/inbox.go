@@ -12,8 +12,8 @@ import (
 // Position implements store.Store.
 func (s *Store) Position(ctx context.Context) (store.Position, error) {
 	var p store.Position
-	err := s.read.QueryRowContext(ctx, "SELECT seq, chain, head_at, checkpoint FROM position WHERE one = 1").
-		Scan(&p.Seq, &p.Chain, &p.HeadAt, &p.Checkpoint)
+	err := s.read.QueryRowContext(ctx, "SELECT seq, chain, head_at, checkpoint, head FROM position WHERE one = 1").
+		Scan(&p.Seq, &p.Chain, &p.HeadAt, &p.Checkpoint, &p.Head)
 	if err != nil {
 		return store.Position{}, fmt.Errorf("sqlite: %w", err)
 	}
@@ -30,9 +30,10 @@ func (s *Store) Receive(ctx context.Context, r store.Reception) error {
 	}
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		b, a := r.Before, r.After
-		if err := changeOne(ctx, tx, "UPDATE position SET seq = ?, chain = ?, head_at = ?, checkpoint = ?"+
-			" WHERE one = 1 AND seq = ? AND chain = ? AND head_at = ? AND checkpoint = ?",
-			a.Seq, a.Chain, a.HeadAt, blob(a.Checkpoint), b.Seq, b.Chain, b.HeadAt, blob(b.Checkpoint)); err != nil {
+		if err := changeOne(ctx, tx, "UPDATE position SET seq = ?, chain = ?, head_at = ?, checkpoint = ?, head = ?"+
+			" WHERE one = 1 AND seq = ? AND chain = ? AND head_at = ? AND checkpoint = ? AND head = ?",
+			a.Seq, a.Chain, a.HeadAt, blob(a.Checkpoint), a.Head,
+			b.Seq, b.Chain, b.HeadAt, blob(b.Checkpoint), b.Head); err != nil {
 			return err
 		}
 		for i, item := range r.Items {

@@ -137,7 +137,7 @@ func TestOutboxAbsent(t *testing.T) {
 // reception adds items from before on, every third withheld.
 func reception(before store.Position, n int) store.Reception {
 	r := store.Reception{Before: before, After: store.Position{Seq: before.Seq + int64(n), Chain: fmt.Sprintf("chain-%d", before.Seq+int64(n)),
-		HeadAt: 7, Checkpoint: []byte("checkpoint")}}
+		HeadAt: 7, Checkpoint: []byte("checkpoint"), Head: "head"}}
 	for i := range n {
 		seq := before.Seq + int64(i) + 1
 		item := store.Item{Seq: seq, Digest: fmt.Sprintf("digest-%d", seq), ReceivedAt: at}
@@ -253,11 +253,14 @@ func TestStatements(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "node.db"))
 	good := []store.Statement{{Position: 2, Raw: []byte("b")}, {Position: 5, Raw: []byte("e")}}
 	must(t, s.AddStatements(ctx, good))
-	for _, list := range [][]store.Statement{good, {{Position: 5, Raw: []byte("x")}}, {{Position: 7, Raw: []byte("g")}, {Position: 6, Raw: []byte("f")}}} {
+	for _, list := range [][]store.Statement{good, {{Position: 9, Raw: []byte("e")}}, {{Position: 7, Raw: []byte("g")}, {Position: 8, Raw: []byte("g")}}} {
 		if err := s.AddStatements(ctx, list); !errors.Is(err, store.ErrStale) {
 			t.Errorf("%v: %v", list, err)
 		}
 	}
+	late := store.Statement{Position: 1, Raw: []byte("a")} // was refused at first
+	must(t, s.AddStatements(ctx, []store.Statement{late}))
+	good = append(good, late)
 	list, err := s.Statements(ctx)
 	must(t, err)
 	if d := cmp.Diff(good, list); d != "" {
@@ -281,15 +284,20 @@ func TestAlarms(t *testing.T) {
 	}
 }
 
-// TestManyAlarms: the first ones stay, and the disk is not filled.
+// TestManyAlarms: the first ones of a kind stay, the disk is not filled, and those
+// of one kind neither keep out nor hide another's.
 func TestManyAlarms(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "node.db"))
-	for n := range store.MaxAlarms + 5 {
-		must(t, s.Raise(ctx, store.Alarm{Kind: "statement", At: at, Detail: fmt.Sprint(n)}))
+	for _, kind := range []string{store.AlarmLog, store.AlarmStatement} {
+		for n := range store.MaxAlarms + 5 {
+			must(t, s.Raise(ctx, store.Alarm{Kind: kind, At: at, Detail: fmt.Sprint(n)}))
+		}
 	}
-	list, err := s.Alarms(ctx, 2*store.MaxAlarms)
+	must(t, s.Raise(ctx, store.Alarm{Kind: store.AlarmFeed, At: at, Detail: "first"}))
+	list, err := s.Alarms(ctx, 3*store.MaxAlarms)
 	must(t, err)
-	if len(list) != store.MaxAlarms || list[len(list)-1].Detail != "0" {
+	if len(list) != 1+store.MaxAlarms+store.MaxStatementAlarms || list[0].Kind != store.AlarmFeed ||
+		list[store.MaxAlarms].Kind != store.AlarmLog || list[store.MaxAlarms].Detail != "0" || list[len(list)-1].Detail != "0" {
 		t.Errorf("%d alarms", len(list))
 	}
 }

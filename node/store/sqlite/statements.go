@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"fmt"
 
@@ -13,15 +14,16 @@ func (s *Store) Statements(ctx context.Context) ([]store.Statement, error) {
 	return collect(ctx, s.read, func(row scanner) (st store.Statement, err error) {
 		err = row.Scan(&st.Position, &st.Raw)
 		return st, err
-	}, "SELECT position, raw FROM statements ORDER BY position")
+	}, "SELECT position, raw FROM statements ORDER BY n")
 }
 
 // AddStatements implements store.Store.
 func (s *Store) AddStatements(ctx context.Context, list []store.Statement) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		for _, st := range list {
-			if err := changeOne(ctx, tx, "INSERT INTO statements (position, raw) SELECT ?1, ?2"+
-				" WHERE ?1 > (SELECT coalesce(max(position), 0) FROM statements)", st.Position, st.Raw); err != nil {
+			digest := sha256.Sum256(st.Raw)
+			if err := changeOne(ctx, tx, "INSERT INTO statements (position, digest, raw) VALUES (?, ?, ?)"+
+				" ON CONFLICT (digest) DO NOTHING", st.Position, digest[:], st.Raw); err != nil {
 				return err
 			}
 		}
@@ -31,10 +33,14 @@ func (s *Store) AddStatements(ctx context.Context, list []store.Statement) error
 
 // Raise implements store.Store.
 func (s *Store) Raise(ctx context.Context, a store.Alarm) error {
+	bound := store.MaxAlarms
+	if a.Kind == store.AlarmStatement {
+		bound = store.MaxStatementAlarms
+	}
 	return s.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO alarms (kind, at, detail, evidence) SELECT ?, ?, ?, ?"+
-			" WHERE (SELECT count(*) FROM alarms) < ? ON CONFLICT (kind, detail) DO NOTHING",
-			a.Kind, micros(a.At), a.Detail, blob(a.Evidence), store.MaxAlarms)
+		_, err := tx.ExecContext(ctx, "INSERT INTO alarms (kind, at, detail, evidence) SELECT ?1, ?2, ?3, ?4"+
+			" WHERE (SELECT count(*) FROM alarms WHERE kind = ?1) < ?5 ON CONFLICT (kind, detail) DO NOTHING",
+			a.Kind, micros(a.At), a.Detail, blob(a.Evidence), bound)
 		if err != nil {
 			return fmt.Errorf("sqlite: %w", err)
 		}
@@ -49,7 +55,7 @@ func (s *Store) Alarms(ctx context.Context, limit int) ([]store.Alarm, error) {
 		err = row.Scan(&a.Kind, &at, &a.Detail, &a.Evidence)
 		a.At = fromMicros(at)
 		return a, err
-	}, "SELECT kind, at, detail, evidence FROM alarms ORDER BY n DESC LIMIT ?", max(limit, 0))
+	}, "SELECT kind, at, detail, evidence FROM alarms ORDER BY kind = ?, n DESC LIMIT ?", store.AlarmStatement, max(limit, 0))
 }
 
 // Counts implements store.Store.

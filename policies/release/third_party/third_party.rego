@@ -19,6 +19,7 @@ permits := input.recipients if count(input.label.derived_from) == 0
 
 permits := intersection({consented(source) | some source in input.label.derived_from}) if {
 	count(input.label.derived_from) > 0
+	not input.alert in input.label.derived_from
 }
 
 default consented(_) := set()
@@ -26,5 +27,4 @@ default consented(_) := set()
 consented(source) := audience.expand(consent.recipients) | {consent.originator} if {
 	consent := input.consents[source]
 	consent.originator in input.world.active
-	source != input.alert
 }

@@ -1,7 +1,10 @@
 -- +goose Up
+-- n is the order in which they were verified; position is where the hub had them.
 CREATE TABLE statements (
-    position INTEGER PRIMARY KEY,
-    raw      BLOB NOT NULL
+    n        INTEGER PRIMARY KEY AUTOINCREMENT,
+    position INTEGER NOT NULL,
+    digest   BLOB    NOT NULL UNIQUE, -- SHA-256 of raw
+    raw      BLOB    NOT NULL
 ) STRICT;
 
 -- n is the order of queuing, and so of sending.
@@ -53,9 +56,10 @@ CREATE TABLE position (
     seq        INTEGER NOT NULL,
     chain      TEXT    NOT NULL,
     head_at    INTEGER NOT NULL, -- seconds since 1970-01-01 UTC
-    checkpoint BLOB    NOT NULL
+    checkpoint BLOB    NOT NULL,
+    head       TEXT    NOT NULL  -- as the hub signed it
 ) STRICT;
-INSERT INTO position (one, seq, chain, head_at, checkpoint) VALUES (1, 0, '', 0, x'');
+INSERT INTO position (one, seq, chain, head_at, checkpoint, head) VALUES (1, 0, '', 0, x'', '');
 
 CREATE TABLE alarms (
     n        INTEGER PRIMARY KEY,
