@@ -314,3 +314,20 @@ func TestBackoff(t *testing.T) {
 		}
 	}
 }
+
+// A clock that is behind from the start makes every head look dated in the
+// future; what the hub's signature says of the time is learned all the same.
+func TestClockBehindFromTheStart(t *testing.T) {
+	h := newHouse(t)
+	must(t, h.st.Close())
+	h.open(func(c *node.Config) {
+		c.Now = func() time.Time { return time.Now().Add(-alert.MaxSkew - time.Minute) }
+	})
+	if err := h.n.FeedStep(ctx); !errors.Is(err, node.ErrPage) {
+		t.Fatal(err)
+	}
+	_, err := h.n.Publish(ctx, node.Draft{Objects: objects(1), Plan: nodetest.Plan()})
+	if problem.KindOf(err) != problem.Unavailable || !strings.Contains(err.Error(), "clock") {
+		t.Error(err)
+	}
+}

@@ -1,6 +1,6 @@
 // Package audit holds the entries of the hub's audit log: what every leaf of
 // the Merkle tree says. Nothing here is content: alerts are named by id and
-// digest, portions by position.
+// digest, portions by id.
 package audit
 
 import (
