@@ -1,6 +1,8 @@
 package policies
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -139,46 +141,33 @@ func codesOf(refused map[string][]alert.MemberID, m alert.MemberID) map[string]b
 	return codes
 }
 
+// TestRulesAgreeWithOracle asks about one label in each of 100,000 random worlds,
+// for every member.
 func TestRulesAgreeWithOracle(t *testing.T) {
-	const worlds, labels = 2500, 41
+	const worlds, workers = 100_000, 4
 	r, e := newRand(t), mustLoad(t)
-	seen := make(map[string]int)
-	decided, pairs := 0, 0
-	for range worlds {
-		g, w := newWorld(r)
-		ix := mustWorld(t, e, w)
-		for range labels {
-			q := g.query(t)
-			a, err := ix.Decide(t.Context(), q)
-			if err != nil {
-				t.Fatal(err)
-			}
-			decided++
-			refused := a.Refused()
-			for _, m := range g.members {
-				if m == q.Originator {
-					if a.Of(m) != feed.None || a.Reason(m) != "" || len(codesOf(refused, m)) != 0 {
-						t.Fatalf("the originator %s stands in its own audience: %+v", m, q)
-					}
-					continue
+	tallies := make([]tally, workers)
+	t.Run("worlds", func(t *testing.T) {
+		for i := range workers {
+			r := rand.New(rand.NewPCG(r.Uint64(), r.Uint64())) // so that one seed makes all of them again
+			t.Run(fmt.Sprint(i), func(t *testing.T) {
+				t.Parallel()
+				tallies[i] = make(tally)
+				for range worlds / workers {
+					tallies[i].compare(t, r, e)
 				}
-				pairs++
-				kind, codes := oracle(w, q.Originator, m, q.Label, q.Alert, q.Sources)
-				got := codesOf(refused, m)
-				if a.Of(m) != kind || !cmp.Equal(got, codes) {
-					t.Fatalf("%s: rules say %s %v, oracle %s %v\n%+v\n%+v", m, a.Of(m), got, kind, codes, q, w)
-				}
-				checkReason(t, e, a.Reason(m), codes)
-				seen[string(kind)]++
-				for code := range codes {
-					seen[code]++
-				}
-			}
+			})
+		}
+	})
+	seen := make(tally)
+	for _, some := range tallies {
+		for what, n := range some {
+			seen[what] += n
 		}
 	}
-	t.Logf("%d labels decided, %d pairs compared: %v", decided, pairs, seen)
-	if decided < 100_000 {
-		t.Errorf("only %d labels decided", decided)
+	t.Logf("%v", seen)
+	if seen["worlds"] < worlds {
+		t.Errorf("only %d worlds compared", seen["worlds"])
 	}
 	for _, k := range []feed.Kind{feed.Content, feed.Existence, feed.None} {
 		if seen[string(k)] < 100 {
@@ -188,6 +177,41 @@ func TestRulesAgreeWithOracle(t *testing.T) {
 	for _, rule := range e.Rules() {
 		if seen[rule.Code] < 100 {
 			t.Errorf("code %s came up %d times only", rule.Code, seen[rule.Code])
+		}
+	}
+}
+
+// tally counts worlds, pairs, and each kind and code that came up.
+type tally map[string]int
+
+// compare asks rules and oracle about one label in one world.
+func (seen tally) compare(t *testing.T, r *rand.Rand, e *Engine) {
+	g, w := newWorld(r)
+	ix := mustWorld(t, e, w)
+	q := g.query(t)
+	a, err := ix.Decide(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen["worlds"]++
+	refused := a.Refused()
+	for _, m := range g.members {
+		if m == q.Originator {
+			if a.Of(m) != feed.None || a.Reason(m) != "" || len(codesOf(refused, m)) != 0 {
+				t.Fatalf("the originator %s stands in its own audience: %+v", m, q)
+			}
+			continue
+		}
+		seen["pairs"]++
+		kind, codes := oracle(w, q.Originator, m, q.Label, q.Alert, q.Sources)
+		got := codesOf(refused, m)
+		if a.Of(m) != kind || !cmp.Equal(got, codes) {
+			t.Fatalf("%s: rules say %s %v, oracle %s %v\n%+v\n%+v", m, a.Of(m), got, kind, codes, q, w)
+		}
+		checkReason(t, e, a.Reason(m), codes)
+		seen[string(kind)]++
+		for code := range codes {
+			seen[code]++
 		}
 	}
 }
