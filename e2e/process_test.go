@@ -78,16 +78,6 @@ func (p *process) kill() {
 	p.cmd = nil
 }
 
-// stop asks the process to end, as an operator would, and wants exit code 0.
-func (p *process) stop() {
-	p.t.Helper()
-	p.end(syscall.SIGTERM)
-	if !p.cmd.ProcessState.Success() {
-		p.t.Errorf("%s ended with %v", p.name, p.cmd.ProcessState)
-	}
-	p.cmd = nil
-}
-
 func (p *process) end(sig os.Signal) {
 	p.t.Helper()
 	_ = p.cmd.Process.Signal(sig) // if it has ended, its state tells

@@ -1,9 +1,8 @@
-package sqlite
+package sqlitefile
 
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,18 +10,11 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-//go:embed migrations/*.sql
-var migrations embed.FS
-
 // migrate brings the schema up to date in one transaction, and refuses a
 // database that a newer program has migrated further.
-func migrate(ctx context.Context, db *sql.DB) error {
-	dir, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
+func migrate(ctx context.Context, db *sql.DB, migrations fs.FS) error {
 	tx := &migration{}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir,
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, migrations,
 		goose.WithSessionLocker(tx), goose.WithIsolateDDL(true), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
