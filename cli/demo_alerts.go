@@ -243,6 +243,34 @@ func sameObjects(a, b []json.RawMessage) bool {
 	})
 }
 
+// silent checks that what a member can read names neither a portion that it must
+// not know of nor any object in one.
+func (a *demoAlert) silent(m alert.MemberID, disclosures string) error {
+	written, err := a.draft.Plan.Split(a.draft.Objects)
+	if err != nil {
+		return err
+	}
+	for _, p := range written {
+		if a.want(string(p.ID), m) != feed.None {
+			continue
+		}
+		names := []string{`"id":` + strconv.Quote(string(p.ID))}
+		for _, o := range p.Content.Objects {
+			ref, err := alert.ParseObjectRef(o)
+			if err != nil {
+				return err
+			}
+			names = append(names, ref.ID)
+		}
+		for _, name := range names {
+			if strings.Contains(disclosures, name) {
+				return fault("%s reads of %s, which is in %s", m, name, p.ID)
+			}
+		}
+	}
+	return nil
+}
+
 // readable is all that a holder of encoded disclosures can read in them.
 func readable(encoded string) (string, error) {
 	var out strings.Builder
@@ -286,10 +314,8 @@ func (d *demo) compareViews() error {
 		if len(r.Portions)+r.WithheldOrDecoy != len(full.Portions)+full.WithheldOrDecoy {
 			return fault("%s can count differently", m)
 		}
-		for _, p := range full.Portions {
-			if a.want(p.Portion, m) == feed.None && strings.Contains(disclosures, `"id":`+strconv.Quote(p.Portion)) {
-				return fault("%s reads of %s", m, p.Portion)
-			}
+		if err := a.silent(m, disclosures); err != nil {
+			return err
 		}
 	}
 	digests, err := digestsOf(signedPart)
