@@ -321,7 +321,7 @@ func newTimedNode(b *testing.B, cfg nodeserver.Config, rec *recorder) (*node.Nod
 	st, err := nodesqlite.Open(b.Context(), filepath.Join(cfg.DataDir, "node.db"))
 	check(err)
 	timed := &timedStore{Store: st, rec: rec}
-	n, err := node.New(b.Context(), node.Config{ProveEvery: node.ProveEvery, Member: cfg.Member, HubID: cfg.Hub.ID, Authority: authority,
+	n, err := node.New(b.Context(), node.Config{Member: cfg.Member, HubID: cfg.Hub.ID, Authority: authority,
 		Signer: keys.Batch(signer), Store: timed, Hub: hub, Egress: openEgress{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	check(err)
 	return n, timed

@@ -3,6 +3,8 @@ package hub_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/entente-hub/entente/api/federation"
 	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/api/problem"
+	"github.com/entente-hub/entente/hub"
 )
 
 func TestFeedIsGaplessAndChained(t *testing.T) {
@@ -182,6 +185,7 @@ func TestConsentToAnothersAlertReleasesNothing(t *testing.T) {
 	w := newWorld(t)
 	source, token := w.issue("XC", label("XA"))
 	w.publish("XC", token)
+	w.poll("XA", 0) // a source counts only for who has it
 	derived := label("XB")
 	derived.DiscoverableTo = []alert.Audience{"XD"}
 	derived.DerivedFrom = []alert.ID{source.Subject}
@@ -212,6 +216,7 @@ func TestConsentOfTheSourceReleases(t *testing.T) {
 	w := newWorld(t)
 	source, token := w.issue("XC", label("XA"))
 	w.publish("XC", token)
+	w.poll("XA", 0)
 	derived := label("XB")
 	derived.DerivedFrom = []alert.ID{source.Subject}
 	_, token = w.issue("XA", label("XB"), derived)
@@ -221,6 +226,33 @@ func TestConsentOfTheSourceReleases(t *testing.T) {
 	page := w.poll("XB", 0)
 	if len(page.Items) != 1 || w.kinds(page.Items[0].Delivery)["p2"] != feed.Content {
 		t.Errorf("XB got %+v", page.Items)
+	}
+}
+
+// vulnerability: reason codes of a preview tell who consented to what is derived
+// from a source.
+// attack: XD, who was given nothing of XC's alert but knows its id, previews a label
+// derived from it, and one derived from an id that nobody has used.
+// guarantee: the two answers are alike.
+func TestPreviewTellsNothingOfAnothersSource(t *testing.T) {
+	w := newWorld(t)
+	source, token := w.issue("XC", label("XA"))
+	w.publish("XC", token)
+	w.submitTo(w.Hub, w.state(federation.TypeConsent, &federation.Consent{Originator: "XC", Alert: source.Subject,
+		Recipients: []alert.Audience{"XA"}}, w.nodes["XC"]))
+	unused, _ := w.issue("XC", label("XA"))
+	var answers []string
+	for _, id := range []alert.ID{source.Subject, unused.Subject} {
+		l := label("federation")
+		l.DerivedFrom = []alert.ID{id}
+		_, forecasts, err := w.Preview(t.Context(), "XD", "", 0, []hub.Labelled{{ID: "p1", Label: l}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers = append(answers, fmt.Sprintf("%+v", forecasts))
+	}
+	if answers[0] != answers[1] || !strings.Contains(answers[0], "third-party") {
+		t.Errorf("%s\n%s", answers[0], answers[1])
 	}
 }
 

@@ -223,17 +223,51 @@ func (h *Hub) accept(ctx context.Context, s *state, a *trust.VerifiedAlert, row 
 	return w, audiences, nil
 }
 
-// query asks about a label; whose its sources are, the store knows.
+// query asks about a label. Whose its sources are, the store knows; but a source
+// counts only for an originator who has it, or else previews would tell whose an
+// id is to whoever has come across it.
 func (h *Hub) query(ctx context.Context, originator alert.MemberID, id alert.ID, l alert.Label) (policies.Query, error) {
 	q := policies.Query{Originator: originator, Label: l, Alert: id}
 	if len(l.DerivedFrom) == 0 {
 		return q, nil
 	}
-	var err error
-	if q.Sources, err = h.Store.Originators(ctx, l.DerivedFrom); err != nil {
+	owners, err := h.Store.Originators(ctx, l.DerivedFrom)
+	if err != nil {
 		return q, unavailable(err)
 	}
+	q.Sources = make(map[alert.ID]alert.MemberID)
+	for source, owner := range owners {
+		has, err := h.has(ctx, originator, owner, source)
+		if err != nil {
+			return q, err
+		}
+		if has {
+			q.Sources[source] = owner
+		}
+	}
 	return q, nil
+}
+
+// has reports whether an alert is the member's own, or any version of it was
+// handed over to it.
+func (h *Hub) has(ctx context.Context, member, owner alert.MemberID, id alert.ID) (bool, error) {
+	if member == owner {
+		return true, nil
+	}
+	for version := 1; ; version++ {
+		switch _, err := h.Store.DeliveryOf(ctx, member, owner, id, version); {
+		case err == nil:
+			return true, nil
+		case !errors.Is(err, store.ErrNotFound):
+			return false, unavailable(err)
+		}
+		switch _, err := h.Store.Alert(ctx, owner, id, version); {
+		case errors.Is(err, store.ErrNotFound):
+			return false, nil
+		case err != nil:
+			return false, unavailable(err)
+		}
+	}
 }
 
 // decide answers for all recipients of a label at the state's revision.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/api/problem"
@@ -244,29 +243,4 @@ func TestInboxPages(t *testing.T) {
 			}
 		}
 	}
-}
-
-// A busy node does not ask for a proof with each page; what was rewritten
-// meanwhile is found out with the next.
-func TestGrowthIsProvenAtIntervals(t *testing.T) {
-	h := newHouse(t)
-	must(t, h.st.Close())
-	ahead := time.Duration(0)
-	h.open(func(c *node.Config) {
-		c.ProveEvery = time.Minute
-		c.Now = func() time.Time { return time.Now().Add(ahead) }
-	})
-	must(t, h.n.StatementsStep(ctx))
-	h.deliver(feed.Content)
-	must(t, h.n.FeedStep(ctx)) // the first is proven
-	h.hub.Do(func() { h.hub.Rewrite(int(h.hub.Size) + 5) })
-	h.deliver(feed.Content)
-	must(t, h.n.FeedStep(ctx))
-	h.holds(2, 2, 2)
-	ahead = time.Minute
-	h.deliver(feed.Content)
-	if err := h.n.FeedStep(ctx); !errors.Is(err, node.ErrPage) || !strings.Contains(err.Error(), "does not begin with") {
-		t.Fatal(err)
-	}
-	h.holds(2, 2, 2)
 }

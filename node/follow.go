@@ -114,7 +114,7 @@ func (n *Node) checkPage(ctx context.Context, before store.Position, page feed.P
 		return store.Reception{}, refusePage("head: %w", err)
 	}
 	r := store.Reception{Before: before, After: before}
-	acks, err := n.checkChain(&r, now, page.Items)
+	acks, err := n.checkChain(&r, min(now.Unix(), head.IssuedAt), page.Items)
 	if err != nil {
 		return store.Reception{}, err
 	}
@@ -125,7 +125,7 @@ func (n *Node) checkPage(ctx context.Context, before store.Position, page feed.P
 		return store.Reception{}, err
 	}
 	r.After.HeadAt, r.After.Head = max(before.HeadAt, head.IssuedAt), page.Head
-	if r.After.Checkpoint, err = n.checkGrowth(ctx, k, now, before.Checkpoint, []byte(head.Checkpoint)); err != nil {
+	if r.After.Checkpoint, err = n.checkLog(ctx, k, before.Checkpoint, []byte(head.Checkpoint)); err != nil {
 		return store.Reception{}, err
 	}
 	r.Acks, err = n.signAcks(ctx, acks)
@@ -158,8 +158,9 @@ func (k *known) checkHead(c Config, now time.Time, before store.Position, jws st
 }
 
 // checkChain verifies that the items follow the position without a gap, moves
-// r.After to the last of them, and returns what there is to acknowledge.
-func (n *Node) checkChain(r *store.Reception, now time.Time, items []feed.Item) ([]feed.Ack, error) {
+// r.After to the last of them, and returns what there is to acknowledge, dated iat:
+// not after the head, lest the hub finds it dated in the future.
+func (n *Node) checkChain(r *store.Reception, iat int64, items []feed.Item) ([]feed.Ack, error) {
 	if len(items) > feed.MaxPage {
 		return nil, refusePage("%d items, where %d were asked for", len(items), feed.MaxPage)
 	}
@@ -176,7 +177,7 @@ func (n *Node) checkChain(r *store.Reception, now time.Time, items []feed.Item) 
 		}
 		r.After.Seq, r.After.Chain = item.Seq, feed.Next(r.After.Chain, item.Seq, item.Digest)
 		if item.Delivery != nil {
-			acks = append(acks, feed.Ack{Issuer: n.Member, Hub: n.HubID, Seq: item.Seq, Chain: r.After.Chain, IssuedAt: now.Unix()})
+			acks = append(acks, feed.Ack{Issuer: n.Member, Hub: n.HubID, Seq: item.Seq, Chain: r.After.Chain, IssuedAt: iat})
 		}
 	}
 	return acks, nil

@@ -41,18 +41,9 @@ type Config struct {
 	Egress    Egress
 	Log       *slog.Logger
 
-	Now func() time.Time // default: time.Now
-	// ProveEvery is how long a grown audit log is taken on trust before the hub
-	// must prove again that it has only grown. A proof covers all growth since
-	// the last, so nothing escapes it; 0: each page is proven.
-	ProveEvery time.Duration
-
+	Now     func() time.Time                // default: time.Now
 	Backoff func(attempt int) time.Duration // pause after failure number attempt, from 1; default: Backoff
 }
-
-// ProveEvery is Config.ProveEvery of a node that is run for real: a log that has
-// been rewritten is found out within this, or with the next poll.
-const ProveEvery = 5 * time.Second
 
 // Node is a running national node. It is safe for concurrent use. Its Config must
 // not be changed.
@@ -64,7 +55,6 @@ type Node struct {
 	revision atomic.Pointer[string] // of the last delivery that had another than the node's
 	health   health
 	woken    wakes
-	proven   atomic.Int64 // when the log was last proven, Unix nanoseconds
 }
 
 // wakes holds one slot for each loop that others wake.

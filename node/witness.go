@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/transparency-dev/formats/log"
 
@@ -69,29 +68,6 @@ func (n *Node) checkLog(ctx context.Context, k *known, before, signed []byte) ([
 		return nil, alarm("the hub's audit log does not begin with the %d entries that it had", old.Size)
 	}
 	return signed, nil
-}
-
-// checkGrowth is checkLog, except that growth is proven at most every ProveEvery:
-// until then the checkpoint before stays the one that the next proof starts from.
-func (n *Node) checkGrowth(ctx context.Context, k *known, now time.Time, before, signed []byte) ([]byte, error) {
-	if before != nil && now.Sub(time.Unix(0, n.proven.Load())) < n.ProveEvery {
-		c, err := k.openCheckpoint(n.HubID, signed)
-		if err != nil {
-			return nil, refusePage("head: %w", err)
-		}
-		old, err := storedCheckpoint(before)
-		if err != nil {
-			return nil, err
-		}
-		if c.Size > old.Size {
-			return before, nil
-		}
-	}
-	out, err := n.checkLog(ctx, k, before, signed)
-	if err == nil {
-		n.proven.Store(now.UnixNano())
-	}
-	return out, err
 }
 
 // storedCheckpoint reads a checkpoint that was verified when it was stored; the

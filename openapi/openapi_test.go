@@ -2,17 +2,21 @@ package openapi_test
 
 import (
 	"bytes"
+	"net/http"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/go-cmp/cmp"
 
+	"github.com/entente-hub/entente/api/audit"
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/openapi"
 )
@@ -40,55 +44,123 @@ func TestEveryOperationIsDescribed(t *testing.T) {
 					t.Errorf("%s: operationId %q is missing or given twice", name, op.OperationID)
 				}
 				ids[op.OperationID] = true
-				if action, ok := op.Extensions["x-policy-action"].(string); !ok || action == "" {
-					t.Errorf("%s names no x-policy-action", name)
-				}
-				checkProblems(t, name, op)
+				checkProblems(t, spec, name, op)
 			}
 		}
-		if len(ids) == 0 {
-			t.Errorf("%s has no operations", spec)
+		for id := range problems[spec] {
+			if !ids[id] {
+				t.Errorf("%s has no operation %s", spec, id)
+			}
 		}
 	}
 }
 
-// checkProblems wants a problem for every status that can befall any operation,
-// and no other form for any error.
-func checkProblems(t *testing.T, name string, op *openapi3.Operation) {
+// everywhere are the problems that can befall any operation: serve reads the
+// caller's credential and every body, even one that does not belong there,
+// before it knows what is asked.
+var everywhere = []problem.Kind{problem.Malformed, problem.Unauthenticated, problem.TooLarge, problem.Internal, problem.Unavailable}
+
+// problems are, by specification and operationId, the further kinds of problem
+// that an operation can end in.
+var problems = map[string]map[string][]problem.Kind{
+	"hub": {
+		"publishAlert": {problem.BadSignature, problem.Expired, problem.NotYetValid, problem.WrongMember,
+			problem.Conflict, problem.Fork, problem.NotAdmitted},
+		"readAlert":        {problem.NotFound},
+		"previewAudience":  {problem.NotAdmitted},
+		"pollFeed":         {problem.CursorUnknown, problem.RateLimited},
+		"acknowledge":      {problem.BadSignature, problem.NotYetValid, problem.WrongMember, problem.NotFound},
+		"submitStatement":  {problem.BadSignature, problem.NotYetValid, problem.Conflict, problem.Fork},
+		"listStatements":   nil,
+		"readCheckpoint":   nil,
+		"proveConsistency": nil,
+	},
+	"node": {
+		"publish":    {problem.BadSignature, problem.EgressDenied},
+		"preview":    problem.Kinds(), // the hub's are passed on
+		"listInbox":  nil,
+		"readInbox":  {problem.BadSignature, problem.NotFound},
+		"listOutbox": nil,
+		"readOutbox": {problem.NotFound},
+		"readStatus": nil,
+	},
+}
+
+// checkProblems wants exactly the statuses of the operation's kinds of problem,
+// each in the one form that problems have, and one success.
+func checkProblems(t *testing.T, spec, name string, op *openapi3.Operation) {
 	t.Helper()
-	want := []string{"401", "500", "503"}
-	if op.RequestBody != nil || len(op.Parameters) > 0 {
-		want = append(want, "400")
+	kinds, ok := problems[spec][op.OperationID]
+	if !ok {
+		t.Errorf("%s: what problems %s has is not listed", name, op.OperationID)
 	}
-	if op.RequestBody != nil {
-		want = append(want, "413")
+	want := make(map[string]bool)
+	for _, k := range slices.Concat(everywhere, kinds) {
+		want[strconv.Itoa(k.Status())] = true
 	}
-	for _, status := range want {
-		if op.Responses.Value(status) == nil {
-			t.Errorf("%s: no response %s", name, status)
-		}
-	}
-	var known []string
-	for _, k := range problem.Kinds() {
-		known = append(known, strconv.Itoa(k.Status()))
-	}
-	ok := false
+	got := make(map[string]bool)
+	successes := 0
 	for status, r := range op.Responses.Map() {
 		if strings.HasPrefix(status, "2") {
-			ok = true
+			successes++
 			continue
 		}
-		if !slices.Contains(known, status) {
-			t.Errorf("%s: no problem has status %s", name, status)
-		}
+		got[status] = true
 		content := r.Value.Content
 		media := content[problem.MediaType]
 		if len(content) != 1 || media == nil || !strings.HasSuffix(media.Schema.Ref, "#/components/schemas/Problem") {
 			t.Errorf("%s: response %s is no problem", name, status)
 		}
 	}
-	if !ok {
-		t.Errorf("%s never succeeds", name)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s: problems (-can occur +described): %s", name, diff)
+	}
+	if successes != 1 {
+		t.Errorf("%s succeeds in %d ways", name, successes)
+	}
+}
+
+// actions is the closed set of what operations do, with the kind of entry that
+// each leaves in the hub's audit log once it is done; "" leaves none.
+var actions = map[string]audit.Kind{
+	"publish":         audit.Admission,
+	"preview":         audit.Preview,
+	"receive":         audit.Release,
+	"acknowledge":     audit.Received,
+	"state":           audit.Statement,
+	"read":            "",
+	"read-statements": "",
+	"witness":         "",
+}
+
+// Every action is in the set, the hub has them all, and what its description
+// says of the log is what the set says.
+func TestActions(t *testing.T) {
+	for spec, doc := range specs(t) {
+		used := make(map[string]bool)
+		for route, item := range doc.Paths.Map() {
+			for method, op := range item.Operations() {
+				action, _ := op.Extensions["x-policy-action"].(string)
+				kind, ok := actions[action]
+				if !ok {
+					t.Errorf("%s %s %s: no action is called %q", spec, method, route, action)
+				}
+				if used[action] = true; kind != "" && method == http.MethodGet && action != "receive" {
+					t.Errorf("%s %s %s: a reading operation leaves %s", spec, method, route, kind)
+				}
+			}
+		}
+		if spec != "hub" {
+			continue
+		}
+		for action, kind := range actions {
+			if !used[action] {
+				t.Errorf("the hub has no operation for %q", action)
+			}
+			if kind != "" && !regexp.MustCompile(`\b`+action+` an? `+string(kind)+`\b`).MatchString(doc.Info.Description) {
+				t.Errorf("the description does not say that %s leaves %s", action, kind)
+			}
+		}
 	}
 }
 

@@ -23,6 +23,10 @@ func (d *Directory) refers(body federation.Body) error {
 		if err := d.known(b.Member); err != nil {
 			return err
 		}
+		if old, ok := d.nodes[b.KeyID]; ok && (b.NotBefore > old.NotBefore || b.NotAfter < old.NotAfter) {
+			// What was signed in the old window, and accepted, would not verify any more.
+			return problem.New(problem.Malformed, "key %s: a later revision may widen its window, not narrow it; revoke it instead", b.KeyID)
+		}
 		_, err := d.readNodeKey(b)
 		return err
 	case *federation.Roster:

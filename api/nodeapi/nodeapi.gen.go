@@ -348,12 +348,16 @@ type ClientInterface interface {
 
 	// PreviewWithBody Who would get what of a draft, and why
 	//
+	// Runs the national egress policy, then asks the hub. A problem that the hub answers with is passed on as it is, of whatever kind.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/preview (the `Preview` operationId).
 	PreviewWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Preview Who would get what of a draft, and why
+	//
+	// Runs the national egress policy, then asks the hub. A problem that the hub answers with is passed on as it is, of whatever kind.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -466,6 +470,8 @@ func (c *Client) ReadOutbox(ctx context.Context, id string, version int32, reqEd
 
 // PreviewWithBody Who would get what of a draft, and why
 //
+// Runs the national egress policy, then asks the hub. A problem that the hub answers with is passed on as it is, of whatever kind.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/preview (the `Preview` operationId).
@@ -482,6 +488,8 @@ func (c *Client) PreviewWithBody(ctx context.Context, contentType string, body i
 }
 
 // Preview Who would get what of a draft, and why
+//
+// Runs the national egress policy, then asks the hub. A problem that the hub answers with is passed on as it is, of whatever kind.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -921,12 +929,16 @@ type ClientWithResponsesInterface interface {
 
 	// PreviewWithBodyWithResponse Who would get what of a draft, and why
 	//
+	// Runs the national egress policy, then asks the hub. A problem that the hub answers with is passed on as it is, of whatever kind.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/preview (the `Preview` operationId).
 	PreviewWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PreviewResponse, error)
 
 	// PreviewWithResponse Who would get what of a draft, and why
+	//
+	// Runs the national egress policy, then asks the hub. A problem that the hub answers with is passed on as it is, of whatever kind.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1033,6 +1045,8 @@ type ListInboxResponse struct {
 	ApplicationproblemJSON400 *Problem
 	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
 	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -1052,6 +1066,11 @@ func (r ListInboxResponse) GetApplicationproblemJSON400() *Problem {
 // GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
 func (r ListInboxResponse) GetApplicationproblemJSON401() *Problem {
 	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ListInboxResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
 }
 
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -1104,6 +1123,8 @@ type ReadInboxResponse struct {
 	ApplicationproblemJSON401 *Problem
 	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -1128,6 +1149,11 @@ func (r ReadInboxResponse) GetApplicationproblemJSON401() *Problem {
 // GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r ReadInboxResponse) GetApplicationproblemJSON404() *Problem {
 	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ReadInboxResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
 }
 
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -1178,6 +1204,8 @@ type ListOutboxResponse struct {
 	ApplicationproblemJSON400 *Problem
 	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
 	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -1197,6 +1225,11 @@ func (r ListOutboxResponse) GetApplicationproblemJSON400() *Problem {
 // GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
 func (r ListOutboxResponse) GetApplicationproblemJSON401() *Problem {
 	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ListOutboxResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
 }
 
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -1249,6 +1282,8 @@ type ReadOutboxResponse struct {
 	ApplicationproblemJSON401 *Problem
 	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -1273,6 +1308,11 @@ func (r ReadOutboxResponse) GetApplicationproblemJSON401() *Problem {
 // GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r ReadOutboxResponse) GetApplicationproblemJSON404() *Problem {
 	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ReadOutboxResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
 }
 
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -1323,10 +1363,18 @@ type PreviewResponse struct {
 	ApplicationproblemJSON400 *Problem
 	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
 	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationproblemJSON413 *Problem
 	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
 	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -1348,6 +1396,21 @@ func (r PreviewResponse) GetApplicationproblemJSON401() *Problem {
 	return r.ApplicationproblemJSON401
 }
 
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PreviewResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PreviewResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PreviewResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
 // GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
 func (r PreviewResponse) GetApplicationproblemJSON413() *Problem {
 	return r.ApplicationproblemJSON413
@@ -1356,6 +1419,11 @@ func (r PreviewResponse) GetApplicationproblemJSON413() *Problem {
 // GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
 func (r PreviewResponse) GetApplicationproblemJSON422() *Problem {
 	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r PreviewResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
 }
 
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -1402,8 +1470,12 @@ type ReadStatusResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Status
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
 	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
 	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -1415,9 +1487,19 @@ func (r ReadStatusResponse) GetJSON200() *Status {
 	return r.JSON200
 }
 
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ReadStatusResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
 // GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
 func (r ReadStatusResponse) GetApplicationproblemJSON401() *Problem {
 	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ReadStatusResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
 }
 
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -1543,6 +1625,8 @@ func (c *ClientWithResponses) ReadOutboxWithResponse(ctx context.Context, id str
 
 // PreviewWithBodyWithResponse Who would get what of a draft, and why
 //
+// Runs the national egress policy, then asks the hub. A problem that the hub answers with is passed on as it is, of whatever kind.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/preview (the `Preview` operationId).
@@ -1555,6 +1639,8 @@ func (c *ClientWithResponses) PreviewWithBodyWithResponse(ctx context.Context, c
 }
 
 // PreviewWithResponse Who would get what of a draft, and why
+//
+// Runs the national egress policy, then asks the hub. A problem that the hub answers with is passed on as it is, of whatever kind.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1683,6 +1769,13 @@ func ParseListInboxResponse(rsp *http.Response) (*ListInboxResponse, error) {
 		}
 		response.ApplicationproblemJSON401 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -1744,6 +1837,13 @@ func ParseReadInboxResponse(rsp *http.Response) (*ReadInboxResponse, error) {
 		}
 		response.ApplicationproblemJSON404 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -1797,6 +1897,13 @@ func ParseListOutboxResponse(rsp *http.Response) (*ListOutboxResponse, error) {
 			return nil, err
 		}
 		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
@@ -1859,6 +1966,13 @@ func ParseReadOutboxResponse(rsp *http.Response) (*ReadOutboxResponse, error) {
 		}
 		response.ApplicationproblemJSON404 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -1913,6 +2027,27 @@ func ParsePreviewResponse(rsp *http.Response) (*PreviewResponse, error) {
 		}
 		response.ApplicationproblemJSON401 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -1926,6 +2061,13 @@ func ParsePreviewResponse(rsp *http.Response) (*PreviewResponse, error) {
 			return nil, err
 		}
 		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
@@ -1967,12 +2109,26 @@ func ParseReadStatusResponse(rsp *http.Response) (*ReadStatusResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
@@ -2395,6 +2551,15 @@ func (response ListInbox401ApplicationProblemPlusJSONResponse) VisitListInboxRes
 	return ctx.JSON(&response)
 }
 
+type ListInbox413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListInbox413ApplicationProblemPlusJSONResponse) VisitListInboxResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
 type ListInbox500ApplicationProblemPlusJSONResponse externalRef0.Problem
 
 func (response ListInbox500ApplicationProblemPlusJSONResponse) VisitListInboxResponse(ctx *fiber.Ctx) error {
@@ -2461,6 +2626,15 @@ func (response ReadInbox404ApplicationProblemPlusJSONResponse) VisitReadInboxRes
 	return ctx.JSON(&response)
 }
 
+type ReadInbox413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadInbox413ApplicationProblemPlusJSONResponse) VisitReadInboxResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
 type ReadInbox500ApplicationProblemPlusJSONResponse externalRef0.Problem
 
 func (response ReadInbox500ApplicationProblemPlusJSONResponse) VisitReadInboxResponse(ctx *fiber.Ctx) error {
@@ -2512,6 +2686,15 @@ type ListOutbox401ApplicationProblemPlusJSONResponse externalRef0.Problem
 func (response ListOutbox401ApplicationProblemPlusJSONResponse) VisitListOutboxResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ListOutbox413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListOutbox413ApplicationProblemPlusJSONResponse) VisitListOutboxResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
 
 	return ctx.JSON(&response)
 }
@@ -2581,6 +2764,15 @@ func (response ReadOutbox404ApplicationProblemPlusJSONResponse) VisitReadOutboxR
 	return ctx.JSON(&response)
 }
 
+type ReadOutbox413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadOutbox413ApplicationProblemPlusJSONResponse) VisitReadOutboxResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
 type ReadOutbox500ApplicationProblemPlusJSONResponse externalRef0.Problem
 
 func (response ReadOutbox500ApplicationProblemPlusJSONResponse) VisitReadOutboxResponse(ctx *fiber.Ctx) error {
@@ -2636,6 +2828,33 @@ func (response Preview401ApplicationProblemPlusJSONResponse) VisitPreviewRespons
 	return ctx.JSON(&response)
 }
 
+type Preview403ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Preview403ApplicationProblemPlusJSONResponse) VisitPreviewResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(403)
+
+	return ctx.JSON(&response)
+}
+
+type Preview404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Preview404ApplicationProblemPlusJSONResponse) VisitPreviewResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type Preview409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Preview409ApplicationProblemPlusJSONResponse) VisitPreviewResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
+
+	return ctx.JSON(&response)
+}
+
 type Preview413ApplicationProblemPlusJSONResponse externalRef0.Problem
 
 func (response Preview413ApplicationProblemPlusJSONResponse) VisitPreviewResponse(ctx *fiber.Ctx) error {
@@ -2650,6 +2869,15 @@ type Preview422ApplicationProblemPlusJSONResponse externalRef0.Problem
 func (response Preview422ApplicationProblemPlusJSONResponse) VisitPreviewResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(422)
+
+	return ctx.JSON(&response)
+}
+
+type Preview429ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Preview429ApplicationProblemPlusJSONResponse) VisitPreviewResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
 
 	return ctx.JSON(&response)
 }
@@ -2688,13 +2916,31 @@ func (response ReadStatus200JSONResponse) VisitReadStatusResponse(ctx *fiber.Ctx
 	return ctx.JSON(&response)
 }
 
-type ReadStatus401ApplicationProblemPlusJSONResponse struct {
+type ReadStatus400ApplicationProblemPlusJSONResponse struct {
 	ProblemApplicationProblemPlusJSONResponse
 }
+
+func (response ReadStatus400ApplicationProblemPlusJSONResponse) VisitReadStatusResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ReadStatus401ApplicationProblemPlusJSONResponse externalRef0.Problem
 
 func (response ReadStatus401ApplicationProblemPlusJSONResponse) VisitReadStatusResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ReadStatus413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadStatus413ApplicationProblemPlusJSONResponse) VisitReadStatusResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
 
 	return ctx.JSON(&response)
 }

@@ -109,7 +109,7 @@ func build(ctx context.Context, cfg Config, st store.Store, hub node.Hub, log *s
 		return nil, fmt.Errorf("node configuration: egress: %w", err)
 	}
 	return node.New(ctx, node.Config{Member: cfg.Member, HubID: cfg.Hub.ID, Authority: authority,
-		Signer: keys.Batch(signer), Store: st, Hub: hub, Egress: rules, ProveEvery: node.ProveEvery, Log: log})
+		Signer: keys.Batch(signer), Store: st, Hub: hub, Egress: rules, Log: log})
 }
 
 // newApp returns the local interface's HTTP application.

@@ -120,9 +120,7 @@ func TestNode(t *testing.T) {
 	cfg := start(t, install(t, f, hub))
 	hub.Hand("XA", f.Deliver(f.Issue(f.Payload("XB"), 2, f.Node["XB"]), feed.Content, feed.Existence))
 	hub.Until(func() bool { return len(hub.Acks) == 1 })
-	c, err := server.NewClient(cfg)
-	must(t, err)
-	t.Cleanup(c.Close)
+	c := client(t, cfg)
 
 	object := nodetest.Object()
 	o, err := c.Publish(ctx, nodeapi.Draft{Objects: []json.RawMessage{object}, Plan: plan(nil)})
@@ -222,8 +220,8 @@ func TestCallers(t *testing.T) {
 	}
 	token := strings.TrimSpace(string(raw))
 	member := func(m string) *http.Client {
-		return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: pki.ClientConfig(
-			f.Certificate(pki.Identity{Kind: pki.Member, ID: m}), f.CA.Pool(), pki.Identity{Kind: pki.Member, ID: "XA"})}}
+		return &http.Client{Transport: checked(t, &http.Transport{DisableKeepAlives: true, TLSClientConfig: pki.ClientConfig(
+			f.Certificate(pki.Identity{Kind: pki.Member, ID: m}), f.CA.Pool(), pki.Identity{Kind: pki.Member, ID: "XA"})})}
 	}
 	label, err := json.Marshal(nodetest.Label("federation"))
 	must(t, err)
