@@ -16,6 +16,11 @@ func auditCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "audit",
 		Short: "Verify the hub's audit log",
+		Long: `The hub writes every admission, release and refusal into a log that can only
+grow: a Merkle tree whose root it signs in checkpoints. Each node keeps the
+checkpoints that it is given and checks that each continues the one before, so
+that an entry changed or taken away later does not stay hidden.`,
+		Example: "  entente audit verify --config hub/hub.yaml --node nodes/XB/node.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usage("unknown command %q; see entente audit --help", args[0])

@@ -27,23 +27,28 @@ func loadConfig(file string, c config) error {
 	if err != nil {
 		return usage("%v", err)
 	}
-	if err := plainYAML(raw); err != nil {
-		return usage("%s: %v", file, err)
-	}
-	dec := yaml.NewDecoder(bytes.NewReader(raw))
-	dec.KnownFields(true)
-	if err := dec.Decode(c); err != nil {
-		return usage("%s: %v", file, err)
-	}
 	dir, err := filepath.Abs(filepath.Dir(file))
 	if err != nil {
 		return err
 	}
-	c.Resolve(dir)
-	if err := c.Validate(); err != nil {
+	if err := parseConfig(raw, dir, c); err != nil {
 		return usage("%s: %v", file, err)
 	}
 	return nil
+}
+
+// parseConfig reads the bytes of a configuration file in the folder dir.
+func parseConfig(raw []byte, dir string, c config) error {
+	if err := plainYAML(raw); err != nil {
+		return err
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(raw))
+	dec.KnownFields(true)
+	if err := dec.Decode(c); err != nil {
+		return err
+	}
+	c.Resolve(dir)
+	return c.Validate()
 }
 
 // plainYAML refuses what would let a file say something else than it seems to:
@@ -126,7 +131,7 @@ func yamlList(b *bytes.Buffer, n *yaml.Node, open, end byte, depth int) error {
 			b.WriteByte(',')
 		}
 		if n.Kind == yaml.MappingNode && !isValue {
-			if c.Kind != yaml.ScalarNode || c.ShortTag() == "!!merge" {
+			if c.Kind != yaml.ScalarNode || c.ShortTag() != "!!str" {
 				return fmt.Errorf("line %d: a name must be plain text", c.Line)
 			}
 			writeText(b, c.Value)

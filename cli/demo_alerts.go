@@ -95,11 +95,17 @@ func (a *demoAlert) compare(members []alert.MemberID, answer *nodeapi.AudienceAn
 	if len(answer.Portions) != len(a.expect) {
 		return fault("%s: %d portions decided, %d expected", a.title, len(answer.Portions), len(a.expect))
 	}
+	seen := make(map[[2]string]bool) // portion and member
 	for _, p := range answer.Portions {
 		if len(p.Members) != len(members)-1 {
 			return fault("%s: %d members decided", p.Portion, len(p.Members))
 		}
 		for _, m := range p.Members {
+			if pair := [2]string{p.Portion, m.Member}; seen[pair] {
+				return fault("%s for %s is decided twice", p.Portion, m.Member)
+			} else {
+				seen[pair] = true
+			}
 			got := strings.Join(append([]string{string(m.Release)}, why(m)...), " ")
 			if want := a.expect[p.Portion][alert.MemberID(m.Member)]; got != want {
 				return fault("%s for %s: policy says %q, %q is right", p.Portion, m.Member, got, want)

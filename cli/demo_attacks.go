@@ -14,6 +14,7 @@ import (
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/crypto/keys"
 	"github.com/entente-hub/entente/crypto/pki"
+	"github.com/entente-hub/entente/hub"
 	"github.com/entente-hub/entente/node/hubclient"
 	nodeserver "github.com/entente-hub/entente/node/server"
 	"github.com/entente-hub/entente/trust"
@@ -42,7 +43,6 @@ type attack struct {
 
 // attack tries to get in what must stay out.
 func (d *demo) attack(ctx context.Context) error {
-
 	genuine := d.alerts[0].received["XB"].Alert // really signed by XA
 	attacks := []attack{
 		{"mallory forges an alert of XA's with a key of her own, over XA's stolen connection", "XA",
@@ -67,34 +67,42 @@ func (d *demo) attack(ctx context.Context) error {
 	d.say("Three attacks, each of which must be refused:\n")
 	var rows [][]string
 	for _, a := range attacks {
-		got, err := d.try(ctx, a)
-		if err != nil {
+		if err := d.over(ctx, a); err != nil {
 			return err
 		}
-		rows = append(rows, []string{a.what, got.Type()})
+		rows = append(rows, []string{a.what, a.want.Type()})
 		d.refused++
 	}
 	return table(d.out, []string{"ATTACK", "ANSWER"}, rows)
 }
 
-func (d *demo) try(ctx context.Context, a attack) (problem.Kind, error) {
+// over tries an attack over the connection that its attacker has.
+func (d *demo) over(ctx context.Context, a attack) error {
 	client, err := hubClient(d.nodeCfg[a.over])
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer client.Close()
+	return a.try(ctx, func(ctx context.Context, token string) error {
+		_, err := client.Publish(ctx, token)
+		return err
+	})
+}
+
+// try checks that publishing what the attacker sends is refused as it must be.
+func (a attack) try(ctx context.Context, publish func(ctx context.Context, token string) error) error {
 	token, err := a.sent(ctx)
 	if err != nil {
-		return "", err
+		return err
 	}
-	_, err = client.Publish(ctx, token)
+	err = publish(ctx, token)
 	if err == nil {
-		return "", fault("it was let in: %s", a.what)
+		return fault("it was let in: %s", a.what)
 	}
 	if kind := problem.KindOf(err); kind != a.want {
-		return "", fault("%s: answered with %s (%w), %s is right", a.what, kind, err, a.want)
+		return fault("%s: answered with %s (%w), %s is right", a.what, kind, err, a.want)
 	}
-	return a.want, nil
+	return nil
 }
 
 // forge signs an alert of XA's first portion with any key.
@@ -157,6 +165,22 @@ func (d *demo) audit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := d.checkCounts(report); err != nil {
+		return err
+	}
+	last := time.Duration(0)
+	for _, a := range d.alerts {
+		last = max(last, a.arrival)
+	}
+	d.say("The audit log holds: its root, recomputed from %d entries, is the one in the checkpoint that the hub signed\n(%s).\n%s"+
+		"%d releases, %d refusals; from publish to verified in the last inbox it took %s at most.",
+		report.Size, report.Root, report, report.Entries[audit.Release], report.Entries[audit.Refusal], last.Round(time.Millisecond))
+	return nil
+}
+
+// checkCounts holds the log's entries against what was published, received and
+// refused.
+func (d *demo) checkCounts(report hub.LogReport) error {
 	releases := 0
 	for _, a := range d.alerts {
 		releases += len(a.received)
@@ -170,12 +194,5 @@ func (d *demo) audit(ctx context.Context) error {
 	if got := report.Entries[audit.Admission]; got != int64(len(d.alerts)) {
 		return fault("the log has %d admissions of %d alerts", got, len(d.alerts))
 	}
-	last := time.Duration(0)
-	for _, a := range d.alerts {
-		last = max(last, a.arrival)
-	}
-	d.say("The audit log holds: its root, recomputed from %d entries, is the one in the checkpoint that the hub signed\n(%s).\n%s"+
-		"%d releases, %d refusals; from publish to verified in the last inbox it took %s at most.",
-		report.Size, report.Root, report, report.Entries[audit.Release], report.Entries[audit.Refusal], last.Round(time.Millisecond))
 	return nil
 }

@@ -59,25 +59,6 @@ func nodeClient(config string) (*nodeserver.Client, error) {
 	return nodeserver.NewClient(cfg)
 }
 
-const labelFileHelp = `A label file says how the objects become portions and who may have each:
-
-  expires_in: 720h
-  portions:
-    - id: vehicle
-      notice: A vehicle used for smuggling      # what a hit may say
-      label:
-        policy: urn:entente:policy:regional:1
-        classification: confidential             # unclassified … top-secret
-        compartments: [tf-river]                 # recipients must be in all
-        releasable_to: [XB, federation]          # recipients must be in one
-        discoverable_to: [XC]                    # may learn that it exists
-        categories: [smuggling]
-        purposes: [investigation]
-        personal_data: none                      # none, personal, special-category
-      grading: { scheme: 4x4, source: A, information: "1" }
-      objects: [vehicle, indicator--…]           # STIX types or ids; "*" is the rest
-`
-
 func publishCommand() *cobra.Command {
 	var f draftFlags
 	var wait time.Duration
@@ -87,9 +68,12 @@ func publishCommand() *cobra.Command {
 		Long: `Composes an alert from STIX objects and a label file, lets the national egress
 policy judge it, signs it and puts it into the node's outbox: from then on it
 is sent however often the hub or the network fail. With --wait the command stays
-until the hub's receipt is there.
+until the hub's receipt is there. If the time runs out first, it ends with exit
+code 4: the alert stays in the outbox and is sent as soon as the hub takes it.
+Do not publish it again. With --wait 0 to have it queued is all that is asked,
+and exit code 0.
 
-` + labelFileHelp,
+` + labelFileHelp(),
 		Example: "  entente publish --config nodes/XA/node.yaml --objects crossing.json --labels crossing.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, draft, err := f.load()
@@ -106,7 +90,14 @@ until the hub's receipt is there.
 					return err
 				}
 			}
-			return printOutgoing(cmd.OutOrStdout(), out, f.asJSON)
+			if err := printOutgoing(cmd.OutOrStdout(), out, f.asJSON); err != nil {
+				return err
+			}
+			if wait > 0 && out.State == nodeapi.Queued {
+				return problem.New(problem.Unavailable, "no receipt from the hub within %s; the alert is safe in the node's outbox "+
+					"and will be sent: do not publish it again; entente status tells when the outbox is empty", wait)
+			}
+			return nil
 		},
 	}
 	f.add(c)
@@ -117,8 +108,9 @@ until the hub's receipt is there.
 // pollEvery is how often a waiting command asks its own node.
 const pollEvery = 50 * time.Millisecond
 
-// awaitReceipt asks until the alert has left the queue or the time is over; then
-// the alert stays queued, which is no error.
+// awaitReceipt asks until the alert has left the queue or the time is over. Then
+// the alert is returned as queued, without an error: whether that will do is the
+// caller's to say.
 func awaitReceipt(ctx context.Context, c *nodeserver.Client, out *nodeapi.Outgoing, wait time.Duration) (*nodeapi.Outgoing, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -175,7 +167,7 @@ func previewCommand() *cobra.Command {
 national egress policy has judged it. Nothing is sent but the labels; nothing is
 stored but the hub's audit entry of having been asked.
 
-` + labelFileHelp,
+` + labelFileHelp(),
 		Example: "  entente preview --config nodes/XA/node.yaml --objects crossing.json --labels crossing.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, draft, err := f.load()

@@ -20,8 +20,9 @@ func hubCommand() *cobra.Command {
 		Long: `Runs a hub until it is interrupted. Any number of hubs may share one PostgreSQL
 database. On SIGHUP it reads its folder of statements again.
 
-The configuration file is YAML; every field is documented at
-github.com/entente-hub/entente/hub/server.Config. "entente init" writes one.`,
+"entente init" writes a configuration file. It is YAML, with these fields:
+
+` + fieldHelp(hubserver.Config{}, hubFields),
 		Example: "  entente hub --config federation/hub/hub.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var cfg hubserver.Config
@@ -65,8 +66,9 @@ func nodeCommand() *cobra.Command {
 follows its feed, verifies everything up to the originators' roots, and serves
 the commands publish, preview, inbox, show and status on loopback.
 
-The configuration file is YAML; every field is documented at
-github.com/entente-hub/entente/node/server.Config. "entente init" writes one.`,
+"entente init" writes a configuration file. It is YAML, with these fields:
+
+` + fieldHelp(nodeserver.Config{}, nodeFields),
 		Example: "  entente node --config federation/nodes/XA/node.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadNodeConfig(file)

@@ -15,6 +15,10 @@ func versionCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version, and the digest of the policy that this binary carries",
+		Long: `Prints the version, the commit that the binary was built from, and the digest of
+the release policy that it carries. A hub decides only by a policy whose digest
+the federation's officers have signed: this tells whether it is that one.`,
+		Example: "  entente version --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			engine, err := policies.Load()
 			if err != nil {

@@ -34,13 +34,9 @@ func shell(d document) []string {
 
 // TestSetUpCommands: a newcomer needs two commands, and they are these.
 func TestSetUpCommands(t *testing.T) {
-	var got []string
-	for _, line := range shell(read(t, "README.md")) {
-		if strings.HasPrefix(line, "go ") {
-			got = append(got, line)
-		}
-	}
-	if diff := cmp.Diff([]string{"go run . demo", "go test ./..."}, got); diff != "" {
+	d := read(t, "README.md")
+	d.text = d.section("Two commands")
+	if diff := cmp.Diff([]string{"go run . demo\ngo test ./...\n"}, d.fences("sh")); diff != "" {
 		t.Errorf("the README's commands (-want +got):\n%s", diff)
 	}
 }

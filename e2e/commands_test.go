@@ -45,6 +45,10 @@ var commands = map[string]command{
 	"truncate": args(1, cmdTruncate),
 	"restore":  args(2, cmdRestore),
 	"count":    args(3, cmdCount),
+	"unready":  args(2, cmdUnready),
+	"hup":      args(0, cmdHup),
+	"says":     args(2, cmdSays),
+	"type":     args(2, cmdType),
 }
 
 // args wants at least n arguments.

@@ -10,7 +10,7 @@ import (
 
 // TestScripts runs testdata/script/*.txtar, each in a folder of its own that also
 // has the files of testdata/sample. The commands that the scripts have besides
-// entente stand in commands_test.go.
+// entente stand in commands_test.go and typed_test.go.
 func TestScripts(t *testing.T) {
 	sample, err := filepath.Glob("testdata/sample/*")
 	if err != nil || len(sample) == 0 {

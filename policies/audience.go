@@ -18,6 +18,7 @@ type Audience struct {
 	world  *World
 	kinds  []feed.Kind // by member's position in the world
 	failed []uint32    // by position: bit i stands for the i-th rule of release
+	onward bool        // whether the label lets those who get content pass it on
 }
 
 // Of returns what a member gets. The originator and strangers get none: an
@@ -89,6 +90,11 @@ func (w *World) audience(originator alert.MemberID, decision *ast.Term) (*Audien
 			return nil, err
 		}
 	}
+	onward, ok := member(decision, "onward").(ast.Boolean)
+	if !ok {
+		return nil, broken("the decision does not say whether the label permits onward sharing")
+	}
+	a.onward = bool(onward)
 	if err := a.fill(decision, "existence", feed.Existence); err != nil {
 		return nil, err
 	}

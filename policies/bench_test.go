@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/open-policy-agent/opa/v1/ast"
+
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/federation"
 	"github.com/entente-hub/entente/api/feed"
@@ -118,6 +120,9 @@ func BenchmarkDecide(b *testing.B) {
 			}
 			perPair(b, pairs)
 		})
+		if n == 50 {
+			b.Run(fmt.Sprintf("bare-opa-a-pair/recipients=%d", n), func(b *testing.B) { benchPairs(b, fw, w, queries) })
+		}
 		b.Run(fmt.Sprintf("oracle/recipients=%d", n), func(b *testing.B) {
 			for b.Loop() {
 				for _, q := range queries {
@@ -129,6 +134,24 @@ func BenchmarkDecide(b *testing.B) {
 			perPair(b, pairs)
 		})
 	}
+}
+
+// benchPairs asks bare OPA once a pair. The questions are parsed beforehand.
+func benchPairs(b *testing.B, fw *federation.World, w *World, queries []Query) {
+	p := newPairEngine(b, fw)
+	var inputs []ast.Value
+	for _, q := range queries {
+		for _, m := range w.members[1:] {
+			inputs = append(inputs, p.input(b, q, m))
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, input := range inputs {
+			p.decide(b, input)
+		}
+	}
+	perPair(b, len(inputs))
 }
 
 func BenchmarkWorld(b *testing.B) {

@@ -42,6 +42,7 @@ func (w *World) label(l *alert.Label) *ast.Term {
 		"categories", stringSet(l.Categories),
 		"purposes", stringSet(l.Purposes),
 		"personal_data", ast.StringTerm(l.PersonalData.String()),
+		"handling", stringSet(l.Handling),
 		"originator_control", ast.InternedTerm(l.OriginatorControl),
 		"derived_from", stringSet(l.DerivedFrom),
 	)

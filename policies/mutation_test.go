@@ -2,11 +2,13 @@ package policies
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/feed"
 )
 
@@ -109,6 +111,70 @@ func TestOracleCatchesALostCondition(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOracleCatchesALostBarToOnwardSharing takes each thing on the label that
+// keeps a portion with its recipient away in turn: releases must differ by it.
+func TestOracleCatchesALostBarToOnwardSharing(t *testing.T) {
+	const file = "release/onward/onward.rego"
+	for _, c := range []struct {
+		name, old, new string
+		bars           func(alert.Label) bool
+	}{
+		{"sound", "", "", func(alert.Label) bool { return false }},
+		{"H2", `count(input.label.handling & {"H2"}) == 0`, "", func(l alert.Label) bool { return slices.Contains(l.Handling, "H2") }},
+		{"originator control", `input.label.originator_control == false`, "", func(l alert.Label) bool { return l.OriginatorControl }},
+		{"AMBER+STRICT", `"amber"}`, `"amber", "amber+strict"}`, func(l alert.Label) bool { return l.TLP == alert.AmberStrict }},
+		{"RED", `"amber"}`, `"amber", "red"}`, func(l alert.Label) bool { return l.TLP == alert.Red }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			modules, err := embedded("release", "admission")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Count(modules[file], c.old) == 0 {
+				t.Fatalf("%s does not hold %q", file, c.old)
+			}
+			modules[file] = strings.Replace(modules[file], c.old, c.new, 1)
+			differ := onwardDisagreements(t, modules, c.bars)
+			if (differ > 0) != (c.name != "sound") {
+				t.Errorf("%d releases differ", differ)
+			}
+		})
+	}
+}
+
+// onwardDisagreements counts, over random labels, the releases of content on
+// whose onward sharing a bundle and the oracle differ. They may differ only
+// where the label has what was taken away.
+func onwardDisagreements(t *testing.T, modules map[string]string, bars func(alert.Label) bool) (differ int) {
+	t.Helper()
+	e, err := load(modules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRand(t)
+	for range 100 {
+		g, w := newWorld(r)
+		ix := mustWorld(t, e, w)
+		for range 20 {
+			q := g.query(t)
+			a, err := ix.Decide(t.Context(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range a.Content() {
+				want := oracleRelease(t, w, q.Originator, m, q.Label, 1, 2).Obligations.Onward
+				if got := ix.Release(a, m, "p1", q, 1, 2).Obligations.Onward; got != want {
+					differ++
+					if !bars(q.Label) {
+						t.Fatalf("%s: onward is %v, oracle says %v: %+v", m, got, want, q)
+					}
+				}
+			}
+		}
+	}
+	return differ
 }
 
 func rank(k feed.Kind) int {

@@ -35,7 +35,7 @@ func (w *World) Release(a *Audience, m alert.MemberID, p alert.PortionID, q Quer
 	out := feed.Release{Portion: p, Kind: kind, Obligations: &feed.Obligations{
 		Purposes: purposes(cited, &q.Label),
 		Handling: slices.Clone(q.Label.Handling),
-		Onward:   onward(cited, &q.Label),
+		Onward:   a.onward && passedOn(cited),
 	}}
 	for _, c := range cited {
 		until = min(until, issuedAt+int64(c.RetentionDays)*secondsPerDay)
@@ -90,11 +90,8 @@ func purposes(cited []*federation.InForce, l *alert.Label) []alert.Purpose {
 	return out
 }
 
-// onward reports whether the recipient may pass the portion on: nothing on the
-// label and no agreement that it rests on forbids it. TLP 2.0 lets amber+strict
-// and red go no further than the recipient.
-func onward(cited []*federation.InForce, l *alert.Label) bool {
-	return !slices.Contains(l.Handling, "H2") && !l.OriginatorControl &&
-		l.TLP != alert.AmberStrict && l.TLP != alert.Red &&
-		!slices.ContainsFunc(cited, func(a *federation.InForce) bool { return !a.Onward })
+// passedOn reports whether every agreement that a portion rests on lets the
+// recipient pass it on. Whether its label does is for the rules to say.
+func passedOn(cited []*federation.InForce) bool {
+	return !slices.ContainsFunc(cited, func(a *federation.InForce) bool { return !a.Onward })
 }

@@ -2,25 +2,25 @@ package policies
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/federation"
 	"github.com/entente-hub/entente/api/feed"
 )
 
-// The oracle is the truth table of release in plain Go: one originator, one
-// label and one recipient at a time. It shares no code with the rules or the
+// The oracle is the truth table of release and admission in plain Go: one
+// originator, one label and one recipient at a time. It shares no code with the rules or the
 // index, nor with the methods of the types that it reads.
 
 // oracle returns what r gets of a portion of o's alert, and every reason code
 // against content.
 func oracle(w *federation.World, o, r alert.MemberID, l alert.Label, id alert.ID, owners map[alert.ID]alert.MemberID) (feed.Kind, map[string]bool) {
-	fails := map[string]bool{
+	codes := failing(map[string]bool{
 		"suspended":          !oracleActive(w, o) || !oracleActive(w, r),
 		"clearance":          w.Members[r].Ceiling < l.Classification,
 		"need-to-know":       !oracleInAll(w, l.Compartments, r),
@@ -30,13 +30,7 @@ func oracle(w *federation.World, o, r alert.MemberID, l alert.Label, id alert.ID
 		"personal-data":      !oracleExempt(l) && !oracleAgreed(w, o, r, l, l.PersonalData) && oracleAgreed(w, o, r, l, alert.NoPersonalData),
 		"originator-control": l.OriginatorControl && !oracleConsents(w, o, r, id),
 		"third-party":        !oracleSources(w, r, l.DerivedFrom, id, owners),
-	}
-	codes := make(map[string]bool)
-	for code, failed := range fails {
-		if failed {
-			codes[code] = true
-		}
-	}
+	})
 	switch {
 	case len(codes) == 0:
 		return feed.Content, codes
@@ -82,17 +76,7 @@ func oracleAgreed(w *federation.World, o, r alert.MemberID, l alert.Label, pd al
 		for _, c := range l.Categories {
 			found := false
 			for _, a := range w.Agreements {
-				givers, takers := a.From, a.To
-				if len(givers) == 0 {
-					givers = a.Parties
-				}
-				if len(takers) == 0 {
-					takers = a.Parties
-				}
-				if slices.Contains(givers, o) && slices.Contains(takers, r) && slices.Contains(a.Categories, c) &&
-					slices.Contains(a.Purposes, p) && a.MaxClassification >= l.Classification && a.PersonalData >= pd {
-					found = true
-				}
+				found = found || oracleCovers(a, o, r, c, p, l, pd)
 			}
 			if !found {
 				missing++
@@ -103,6 +87,18 @@ func oracleAgreed(w *federation.World, o, r alert.MemberID, l alert.Label, pd al
 		}
 	}
 	return false
+}
+
+func oracleCovers(a federation.InForce, o, r alert.MemberID, c alert.Category, p alert.Purpose, l alert.Label, pd alert.PersonalData) bool {
+	givers, takers := a.From, a.To
+	if len(givers) == 0 {
+		givers = a.Parties
+	}
+	if len(takers) == 0 {
+		takers = a.Parties
+	}
+	return slices.Contains(givers, o) && slices.Contains(takers, r) && slices.Contains(a.Categories, c) &&
+		slices.Contains(a.Purposes, p) && a.MaxClassification >= l.Classification && a.PersonalData >= pd
 }
 
 func oracleConsents(w *federation.World, o, r alert.MemberID, id alert.ID) bool {
@@ -145,6 +141,7 @@ func codesOf(refused map[string][]alert.MemberID, m alert.MemberID) map[string]b
 // for every member.
 func TestRulesAgreeWithOracle(t *testing.T) {
 	const worlds, workers = 100_000, 4
+	defer debug.SetGCPercent(debug.SetGCPercent(800)) // each world is small and soon garbage
 	r, e := newRand(t), mustLoad(t)
 	tallies := make([]tally, workers)
 	t.Run("worlds", func(t *testing.T) {
@@ -174,21 +171,33 @@ func TestRulesAgreeWithOracle(t *testing.T) {
 			t.Errorf("kind %s came up %d times only", k, seen[string(k)])
 		}
 	}
-	for _, rule := range e.Rules() {
+	for _, rule := range slices.Concat(e.Rules(), e.AdmissionRules()) {
 		if seen[rule.Code] < 100 {
 			t.Errorf("code %s came up %d times only", rule.Code, seen[rule.Code])
 		}
 	}
+	for _, what := range append(slices.Clone(releaseCases), "admitted") {
+		if seen[what] < 100 {
+			t.Errorf("%q came up %d times only", what, seen[what])
+		}
+	}
 }
 
-// tally counts worlds, pairs, and each kind and code that came up.
+// tally counts worlds, pairs, and each kind, code and case of releaseCases that
+// came up.
 type tally map[string]int
 
-// compare asks rules and oracle about one label in one world.
+// compare asks rules and oracle about one label in one world: whether it comes
+// in, who gets it and what binds them.
 func (seen tally) compare(t *testing.T, r *rand.Rand, e *Engine) {
 	g, w := newWorld(r)
 	ix := mustWorld(t, e, w)
 	q := g.query(t)
+	iat, exp := g.times(&q.Label)
+	if chance(r, 5) {
+		q.Label.Policy = otherScheme
+	}
+	seen.compareAdmission(t, ix, q, iat, exp)
 	a, err := ix.Decide(t.Context(), q)
 	if err != nil {
 		t.Fatal(err)
@@ -205,10 +214,11 @@ func (seen tally) compare(t *testing.T, r *rand.Rand, e *Engine) {
 		seen["pairs"]++
 		kind, codes := oracle(w, q.Originator, m, q.Label, q.Alert, q.Sources)
 		got := codesOf(refused, m)
-		if a.Of(m) != kind || !cmp.Equal(got, codes) {
+		if a.Of(m) != kind || !maps.Equal(got, codes) {
 			t.Fatalf("%s: rules say %s %v, oracle %s %v\n%+v\n%+v", m, a.Of(m), got, kind, codes, q, w)
 		}
 		checkReason(t, e, a.Reason(m), codes)
+		seen.compareRelease(t, ix, a, m, q, iat, exp)
 		seen[string(kind)]++
 		for code := range codes {
 			seen[code]++

@@ -107,6 +107,10 @@ func TestWrongAnswersAreErrors(t *testing.T) {
 		{"a stranger", release, `"existence": existence`, `"existence": existence | {"ZZ"}`, "no member"},
 		{"no member at all", release, `"existence": existence`, `"existence": existence | {1}`, "no member"},
 		{"no set", release, `"existence": existence`, `"existence": [existence]`, "no set"},
+		{"onward left out", release, `"onward": onward.permitted`, `"other": onward.permitted`, "onward"},
+		{"onward a word", "release/onward/onward.rego", "\npermitted if", "\npermitted := \"true\" if", "onward"},
+		{"onward nothing", "release/onward/onward.rego", "\npermitted if", "\npermitted := null if", "onward"},
+		{"onward undefined", "release/onward/onward.rego", "default permitted := false\n\npermitted if {", "permitted if {\n\tinput.label.tlp == \"red\"", "no answer"},
 		{"an error inside", "release/clearance/clearance.rego", "input.world.clearance[input.label.classification]", "input.world.clearance[input.label.classification] & input.label.classification", "evaluate"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -183,6 +183,9 @@ func (g *gen) label(t testing.TB) alert.Label {
 	if chance(g.Rand, 30) {
 		l.DerivedFrom = some(g.Rand, g.sources, 40)
 	}
+	if chance(g.Rand, 30) {
+		l.Handling = someOf(g.Rand, alert.HandlingCodes[:3], 40) // H3 needs a text
+	}
 	if err := l.Normalize(); err != nil {
 		t.Fatal(err)
 	}

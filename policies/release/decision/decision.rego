@@ -4,7 +4,8 @@
 #   Who gets content, who learns of existence only, and who is refused content
 #   for which reasons: for all members at once. Each rule is a package beside
 #   this one whose permits is the set of members that it lets through; a member
-#   must be in all of them.
+#   must be in all of them. And whether the label lets those who get content pass
+#   it on.
 #
 #   input.originator  the member whose portion it is
 #   input.alert       the alert's id; consent is given to an alert
@@ -21,6 +22,7 @@ import data.entente.release.agreement
 import data.entente.release.audience
 import data.entente.release.clearance
 import data.entente.release.need_to_know
+import data.entente.release.onward
 import data.entente.release.originator_control
 import data.entente.release.personal_data
 import data.entente.release.release_list
@@ -34,7 +36,7 @@ import data.entente.release.tlp
 #   content: clearance, compartments and agreements do not bind it. The originator
 #   chose who may learn of it; standing and consents bind it all the same.
 # entrypoint: true
-answer := {"content": content, "existence": existence, "refused": refused} if {
+answer := {"content": content, "existence": existence, "onward": onward.permitted, "refused": refused} if {
 	refused := {
 		"active": input.recipients - active.permits,
 		"clearance": input.recipients - clearance.permits,

@@ -19,6 +19,7 @@ question := {
 		"purposes": {"prevention"},
 		"personal_data": "none",
 		"originator_control": false,
+		"handling": set(),
 		"derived_from": set(),
 	},
 	"world": {
@@ -52,11 +53,17 @@ test_the_whole_answer if {
 		"release_list": {"XD"},
 	})
 	answer := decision.answer with input as question
-	answer == {"content": {"XB"}, "existence": {"XC", "XD"}, "refused": refused}
+	answer == {"content": {"XB"}, "existence": {"XC", "XD"}, "onward": true, "refused": refused}
 }
 
 test_consent_binds_existence_too if {
 	answer := decision.answer with input as object.union(question, {"label": {"originator_control": true}})
 	answer.content == set()
 	answer.existence == set()
+}
+
+test_the_label_says_whether_it_goes_onward if {
+	answer := decision.answer with input as object.union(question, {"label": {"handling": {"H2"}}})
+	answer.content == {"XB"}
+	answer.onward == false
 }

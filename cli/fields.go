@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// field is one line of a configuration file.
+type field struct {
+	name     string // as in the file; nested names are joined by dots
+	optional bool
+}
+
+// fieldsOf lists the fields of a configuration in their order, by their yaml tags.
+func fieldsOf(t reflect.Type, prefix string) []field {
+	var out []field
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if f.Type.Kind() == reflect.Struct {
+			out = append(out, fieldsOf(f.Type, prefix+name+".")...)
+			continue
+		}
+		out = append(out, field{prefix + name, options == "omitempty"})
+	}
+	return out
+}
+
+// fieldHelp describes a configuration's fields, one a line.
+func fieldHelp(config any, says map[string]string) string {
+	var b strings.Builder
+	for _, f := range fieldsOf(reflect.TypeOf(config), "") {
+		line := says[f.name]
+		if f.optional {
+			line += " (optional)"
+		}
+		fmt.Fprintf(&b, "  %-17s %s\n", f.name, line)
+	}
+	b.WriteString("\nRelative paths are taken from the file's own folder; an unknown field is an error.")
+	return b.String()
+}
+
+// hubFields says in a line each what the fields of a hub's configuration are.
+var hubFields = map[string]string{
+	"id":               "the hub's id, as the registry lists it",
+	"data_dir":         "existing folder of the embedded database",
+	"postgres":         "connection string of a PostgreSQL database, instead of the embedded one",
+	"postgres_file":    "file with that string, if it has a password; readable by its owner alone",
+	"listen":           "address for the members' nodes, host:port",
+	"ops_listen":       "loopback address of /healthz, /readyz and /metrics",
+	"tls.cert":         "PEM file of the hub's certificate",
+	"tls.key":          "PEM file of its key; readable by its owner alone",
+	"tls.ca":           "PEM file of the authorities of members' certificates",
+	"keys.dir":         "folder of the key store",
+	"keys.secret_file": "file that opens the store; readable by its owner alone",
+	"keys.signing_kid": "id of the key that signs receipts and checkpoints",
+	"authority_key":    "file with the federation authority's public key, a JWK",
+	"statements":       "folder of signed statements, read at the start and on SIGHUP",
+}
+
+// nodeFields says in a line each what the fields of a node's configuration are.
+var nodeFields = map[string]string{
+	"member":           "the member's id, as the registry lists it",
+	"data_dir":         "existing folder of the database and the local interface's token",
+	"listen":           "loopback address of the local interface, host:port",
+	"ops_listen":       "loopback address of /healthz, /readyz and /metrics",
+	"hub.id":           "the hub's id, as the registry lists it",
+	"hub.urls":         "https://host:port of each replica of the hub, tried in turn",
+	"tls.cert":         "PEM file of the member's certificate",
+	"tls.key":          "PEM file of its key; readable by its owner alone",
+	"tls.ca":           "PEM file of the authorities of the federation's certificates",
+	"keys.dir":         "folder of the key store",
+	"keys.secret_file": "file that opens the store; readable by its owner alone",
+	"keys.signing_kid": "id of the key that signs alerts",
+	"authority_key":    "file with the federation authority's public key, a JWK",
+	"egress.module":    "file of the member's own rules in Rego on what may leave it",
+	"egress.data":      "what the rules find as data.egress, e.g. max_classification: restricted",
+}
