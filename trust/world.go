@@ -40,17 +40,6 @@ func (d *Directory) HeadNamed(t, subject string) (Statement, bool) {
 	return d.Head(federation.StatementType(t), subject)
 }
 
-// AgreementByDigest returns the id of the agreement in force whose statement
-// has the digest: how a node checks what a release says it rests on.
-func (d *Directory) AgreementByDigest(digest string) (federation.AgreementID, bool) {
-	for k, s := range d.heads {
-		if k.Type == federation.TypeAgreement && s.Digest == digest {
-			return federation.AgreementID(k.Subject), true
-		}
-	}
-	return "", false
-}
-
 // HubKey returns one of the hub's keys.
 func (d *Directory) HubKey(kid string) (keys.PublicKey, error) {
 	if k, ok := d.hub[kid]; ok {

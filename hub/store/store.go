@@ -59,10 +59,6 @@ type Store interface {
 	// deliveries has the zero Feed with Chain "".
 	Feed(ctx context.Context, recipient alert.MemberID) (Feed, error)
 
-	// ChainAt returns the chain value after item seq, which must be positive,
-	// or ErrNotFound if the feed does not reach so far.
-	ChainAt(ctx context.Context, recipient alert.MemberID, seq int64) (string, error)
-
 	// Statements returns up to limit signed statements after a position, in
 	// the order in which they were stored.
 	Statements(ctx context.Context, after int64, limit int) ([]Statement, error)

@@ -185,16 +185,6 @@ func (s *Store) Feed(ctx context.Context, recipient alert.MemberID) (store.Feed,
 	return f, err
 }
 
-// ChainAt implements store.Store.
-func (s *Store) ChainAt(ctx context.Context, recipient alert.MemberID, seq int64) (string, error) {
-	var chain string
-	err := s.call("chain value", func() error {
-		return s.pool.QueryRow(ctx, "SELECT chain FROM deliveries WHERE recipient = $1 AND seq = $2", string(recipient), seq).
-			Scan(&chain)
-	})
-	return chain, err
-}
-
 // Statements implements store.Store.
 func (s *Store) Statements(ctx context.Context, after int64, limit int) ([]store.Statement, error) {
 	return list(ctx, s, "statements", func(row pgx.CollectableRow) (st store.Statement, err error) {

@@ -27,7 +27,6 @@ const (
 	deliveryOfSQL = selectDeliveries +
 		"d.recipient = ? AND d.state = 1 AND a.originator = ? AND a.alert = ? AND a.version = ?"
 	originatorsSQL = "SELECT a.id, a.alert, a.originator FROM alerts a WHERE a.alert IN (SELECT value FROM json_each(?))"
-	chainSQL       = "SELECT chain FROM deliveries WHERE recipient = ? AND seq = ?"
 	statementsSQL  = "SELECT position, type, subject, revision, digest, previous, raw FROM statements" +
 		" WHERE position > ? ORDER BY position LIMIT ?"
 	logHeadSQL = "SELECT size, root FROM log_head"
@@ -176,14 +175,6 @@ func (s *Store) Feed(ctx context.Context, recipient alert.MemberID) (store.Feed,
 		return store.Feed{}, nil
 	}
 	return f, err
-}
-
-// ChainAt implements store.Store.
-func (s *Store) ChainAt(ctx context.Context, recipient alert.MemberID, seq int64) (string, error) {
-	var chain string
-	err := s.one(ctx, "chain value", func(r *sql.Row) error { return r.Scan(&chain) },
-		chainSQL, string(recipient), seq)
-	return chain, err
 }
 
 // Statements implements store.Store.
