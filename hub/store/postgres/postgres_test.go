@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/hub/store"
@@ -42,14 +43,25 @@ func open(t testing.TB, dsn string, options postgres.Options) *postgres.Store {
 	return s
 }
 
-// scans returns how often tables that grow were read from end to end so far.
+// scans returns how often tables that grow were read from end to end so far. The
+// server counts what a session has read when that ends, which is a while after its
+// client has hung up: so it first waits until the others are gone.
 func scans(t testing.TB, dsn string) (n int) {
-	conn, err := pgx.Connect(context.Background(), dsn)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.Background())
-	err = conn.QueryRow(context.Background(), "SELECT sum(seq_scan) FROM pg_stat_user_tables"+
+	for others := 1; others > 0; {
+		err := conn.QueryRow(ctx, "SELECT count(*) FROM pg_stat_activity, pg_sleep(0.002)"+
+			" WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()").Scan(&others)
+		if err != nil {
+			t.Fatalf("waiting for %d other sessions: %v", others, err)
+		}
+	}
+	err = conn.QueryRow(ctx, "SELECT sum(seq_scan) FROM pg_stat_user_tables"+
 		" WHERE relname NOT IN ('log_head', 'probe', 'goose_db_version')").Scan(&n)
 	if err != nil {
 		t.Fatal(err)
