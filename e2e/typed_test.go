@@ -15,8 +15,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// unready CONFIG TEXT: waits until the part with that configuration listens, and
-// holds it to not being ready, for a reason that has the text in it.
+// unready CONFIG TEXT: waits until the part with that configuration is not ready for
+// a reason that has the text in it. That it should be ready meanwhile is a failure.
 func cmdUnready(ts *testscript.TestScript, args []string) {
 	var cfg struct {
 		Ops string `yaml:"ops_listen"`
@@ -24,7 +24,7 @@ func cmdUnready(ts *testscript.TestScript, args []string) {
 	ts.Check(yaml.Unmarshal([]byte(ts.ReadFile(args[0])), &cfg))
 	client := http.Client{Timeout: 5 * time.Second}
 	defer client.CloseIdleConnections()
-	poll(ts, args[0]+" does not listen", func(context.Context) error {
+	poll(ts, args[0]+" does not say that it lacks "+args[1], func(context.Context) error {
 		resp, err := client.Get("http://" + cfg.Ops + "/readyz")
 		if err != nil {
 			return err
@@ -34,8 +34,11 @@ func cmdUnready(ts *testscript.TestScript, args []string) {
 		if err != nil {
 			return err
 		}
-		if resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), args[1]) {
+		if resp.StatusCode != http.StatusServiceUnavailable {
 			ts.Fatalf("%s: %s", resp.Status, body)
+		}
+		if !strings.Contains(string(body), args[1]) {
+			return errors.New(string(body))
 		}
 		return nil
 	})
