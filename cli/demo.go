@@ -19,6 +19,7 @@ import (
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/nodeapi"
+	"github.com/entente-hub/entente/api/serve"
 	"github.com/entente-hub/entente/cli/setup"
 	"github.com/entente-hub/entente/crypto/keys"
 	hubserver "github.com/entente-hub/entente/hub/server"
@@ -150,7 +151,7 @@ func (d *demo) start(ctx context.Context, g *errgroup.Group) error {
 	}
 	up := make(chan struct{}, 1+len(d.spec.Members))
 	g.Go(func() error {
-		return named("hub", hubserver.Run(ctx, d.hubCfg, log, hubserver.Events{Ready: func(string) { up <- struct{}{} }}))
+		return named("hub", hubserver.Run(ctx, d.hubCfg, log, hubserver.Events{Ready: func(serve.Addresses) { up <- struct{}{} }}))
 	})
 	if err := awaitUp(ctx, up, 1); err != nil {
 		return err
@@ -166,7 +167,7 @@ func (d *demo) start(ctx context.Context, g *errgroup.Group) error {
 		}
 		d.nodeCfg[m.ID] = cfg
 		g.Go(func() error {
-			return named("node "+string(m.ID), nodeserver.Run(ctx, cfg, log, func(string) { up <- struct{}{} }))
+			return named("node "+string(m.ID), nodeserver.Run(ctx, cfg, log, func(serve.Addresses) { up <- struct{}{} }))
 		})
 	}
 	if err := awaitUp(ctx, up, len(d.spec.Members)); err != nil {

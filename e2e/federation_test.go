@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,9 +81,13 @@ func newFederation(t testing.TB, spec setup.Spec, hubs int) *world {
 func (f *world) addHubs(n int) []string {
 	f.t.Helper()
 	first := readConfig[hubserver.Config](f.t, f.HubConfig())
+	free, err := setup.FreeAddresses(2 * n)
+	if err != nil {
+		f.t.Fatal(err)
+	}
 	files, addrs := []string{f.HubConfig()}, []string{first.Listen}
 	for i := 1; i < n; i++ {
-		listen, ops := freeAddress(f.t), freeAddress(f.t)
+		listen, ops := free[2*i], free[2*i+1]
 		file := filepath.Join(f.Hub(), fmt.Sprintf("hub-%d.yaml", i+1))
 		edit(f.t, f.HubConfig(), file, first.Listen, listen, first.OpsListen, ops)
 		files, addrs = append(files, file), append(addrs, listen)
@@ -114,16 +117,6 @@ func edit(t testing.TB, from, to string, oldnew ...string) {
 	if err := os.WriteFile(to, []byte(strings.NewReplacer(oldnew...).Replace(string(raw))), 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // readConfig reads a configuration file as the command does.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/audit"
+	"github.com/entente-hub/entente/api/serve"
 	"github.com/entente-hub/entente/cli/setup"
 	"github.com/entente-hub/entente/crypto/keys"
 	"github.com/entente-hub/entente/crypto/pki"
@@ -185,10 +186,10 @@ func runProduct(b *testing.B, l setup.Layout, members []alert.MemberID, rec *rec
 	ctx, cancel := context.WithCancel(b.Context())
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	var parts sync.WaitGroup
-	run := func(name string, f func(ready func(string)) error) {
+	run := func(name string, f func(ready func(serve.Addresses)) error) {
 		up := make(chan struct{})
 		parts.Go(func() {
-			if err := f(func(string) { close(up) }); err != nil {
+			if err := f(func(serve.Addresses) { close(up) }); err != nil {
 				b.Errorf("%s: %v", name, err)
 			}
 		})
@@ -199,9 +200,11 @@ func runProduct(b *testing.B, l setup.Layout, members []alert.MemberID, rec *rec
 		}
 	}
 	hub := readConfig[hubserver.Config](b, l.HubConfig())
-	run("hub", func(ready func(string)) error { return hubserver.Run(ctx, hub, log, hubserver.Events{Ready: ready}) })
+	run("hub", func(ready func(serve.Addresses)) error {
+		return hubserver.Run(ctx, hub, log, hubserver.Events{Ready: ready})
+	})
 	own := readConfig[nodeserver.Config](b, l.NodeConfig(publisher))
-	run("publisher", func(ready func(string)) error { return nodeserver.Run(ctx, own, log, ready) })
+	run("publisher", func(ready func(serve.Addresses)) error { return nodeserver.Run(ctx, own, log, ready) })
 	stores := make([]*timedStore, len(members))
 	for i, m := range members {
 		n, st := newTimedNode(b, readConfig[nodeserver.Config](b, l.NodeConfig(m)), rec)

@@ -12,6 +12,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
+// Addresses are where a part listens, as host:port.
+type Addresses struct {
+	API string
+	Ops string // empty if nothing is served there
+}
+
 // Ops serves /healthz, /readyz and /metrics for the operator's own tools until
 // ctx ends. It belongs on loopback: its figures would tell a member how much
 // others exchange. ready returns what is not ready, by name; empty means ready.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"text/template"
@@ -44,7 +45,7 @@ type configValues struct {
 // writeConfigs gives every part a free loopback address and writes its
 // configuration file.
 func (m *maker) writeConfigs(context.Context) error {
-	addrs, err := freeAddresses(2 + 2*len(m.spec.Members))
+	addrs, err := FreeAddresses(2 + 2*len(m.spec.Members))
 	if err != nil {
 		return err
 	}
@@ -77,14 +78,21 @@ func write(file string, t *template.Template, v configValues) error {
 	return keys.WriteNewFile(file, b.Bytes(), 0o600)
 }
 
-// freeAddresses finds loopback ports that nobody listens on. Somebody else may
-// take one before it is used; starting then fails with a clear error.
-func freeAddresses(n int) ([]string, error) {
+// FreeAddresses finds n loopback ports that nobody listens on, below those that
+// systems give out by themselves (RFC 6335 section 6 calls 49152 and above
+// dynamic; Linux begins at 32768): none of them goes to somebody who asks for any
+// port while it is not in use here. Another who looks for one like this may still
+// take it; starting then fails with a clear error.
+func FreeAddresses(n int) ([]string, error) {
+	const lowest, highest = 10000, 32767
 	var out []string
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+	for misses := 0; len(out) < n; {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", lowest+rand.IntN(highest-lowest+1)))
 		if err != nil {
-			return nil, fmt.Errorf("finding a free port: %w", err)
+			if misses++; misses > 1000 {
+				return nil, fmt.Errorf("finding a free port: %w", err)
+			}
+			continue
 		}
 		defer ln.Close() // all at once in the end, so that no port comes twice
 		out = append(out, ln.Addr().String())

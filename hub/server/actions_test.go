@@ -20,7 +20,7 @@ import (
 // TestWhatOperationsLeave: each x-policy-action leaves in the audit log what the
 // specification's description says, once and only where something was done.
 func TestWhatOperationsLeave(t *testing.T) {
-	f := serve(t, nil)
+	f := start(t, nil)
 	xa, xb := f.as("XA"), f.as("XB")
 	a, token := f.alert("XA", "XB")
 	path := fmt.Sprintf("/v1/alerts/XA/%s/1", a.Subject)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"path/filepath"
 	"testing"
@@ -22,6 +21,7 @@ import (
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/audit"
 	"github.com/entente-hub/entente/api/problem"
+	"github.com/entente-hub/entente/api/serve"
 	"github.com/entente-hub/entente/cli/setup"
 	"github.com/entente-hub/entente/crypto/keys"
 	"github.com/entente-hub/entente/crypto/pki"
@@ -38,20 +38,21 @@ type federation struct {
 	setup.Layout
 	cfg    server.Config
 	addr   string
+	ops    string
 	store  store.Store // the hub's database, opened a second time
 	reload chan struct{}
 	stop   func() error // ends the hub; may be called more than once
 }
 
-// serve makes the trial federation and runs its hub; change may spoil it before.
-func serve(t *testing.T, change func(f *federation)) *federation {
+// start makes the trial federation and runs its hub; change may spoil it before.
+func start(t *testing.T, change func(f *federation)) *federation {
 	t.Helper()
 	layout, err := setup.Make(t.Context(), filepath.Join(t.TempDir(), "federation"), setup.Trial())
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := &federation{T: t, Layout: layout, reload: make(chan struct{})}
-	f.cfg = server.Config{ID: "hub", DataDir: "data", Listen: "127.0.0.1:0", OpsListen: free(t),
+	f.cfg = server.Config{ID: "hub", DataDir: "data", Listen: "127.0.0.1:0", OpsListen: "127.0.0.1:0",
 		TLS:          server.TLS{Cert: "tls.crt", Key: "tls.key", CA: "../authority/ca.crt"},
 		Keys:         server.Keys{Dir: "keys", SecretFile: "keys.secret", SigningKID: f.hubKey()},
 		AuthorityKey: "../authority/authority.jwk", Statements: "../statements"}
@@ -83,10 +84,10 @@ func (f *federation) in(t *testing.T) *federation {
 func (f *federation) run() {
 	f.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(f.Context()))
-	ready, done := make(chan string, 1), make(chan error, 1)
+	ready, done := make(chan serve.Addresses, 1), make(chan error, 1)
 	go func() {
 		done <- server.Run(ctx, f.cfg, slog.New(slog.NewTextHandler(io.Discard, nil)),
-			server.Events{Ready: func(addr string) { ready <- addr }, Reload: f.reload})
+			server.Events{Ready: func(at serve.Addresses) { ready <- at }, Reload: f.reload})
 	}()
 	var ended bool
 	var result error
@@ -102,21 +103,12 @@ func (f *federation) run() {
 		}
 	})
 	select {
-	case f.addr = <-ready:
+	case at := <-ready:
+		f.addr, f.ops = at.API, at.Ops
 	case err := <-done:
 		ended = true
 		f.Fatalf("the hub does not start: %v", err)
 	}
-}
-
-func free(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 func (f *federation) key(dir, name string) keys.Signer {

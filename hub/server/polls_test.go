@@ -17,7 +17,7 @@ import (
 // eight others are answered when there is something, and make room again.
 func TestPollsOverTheWireAreBounded(t *testing.T) {
 	const most = 8
-	f := serve(t, nil)
+	f := start(t, nil)
 	xa, xb := f.as("XA"), f.as("XB")
 	type result struct {
 		answer
@@ -60,7 +60,7 @@ func TestPollsOverTheWireAreBounded(t *testing.T) {
 // What can befall any operation befalls those too that take no body or nothing
 // at all, as the specification says.
 func TestBodiesWhereNoneBelong(t *testing.T) {
-	f := serve(t, nil)
+	f := start(t, nil)
 	xa := f.as("XA")
 	id := alert.ID("01890a5d-ac96-774b-bcce-b302099a8057")
 	large := bytes.Repeat([]byte(" "), alert.MaxBytes+1<<20)

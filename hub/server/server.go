@@ -35,8 +35,8 @@ const maxBody = alert.MaxBytes + 64<<10
 
 // Events tells a caller of Run what it may want to know.
 type Events struct {
-	Ready  func(addr string) // called once the listener accepts connections
-	Reload <-chan struct{}   // each receive makes the hub read Config.Statements again
+	Ready  func(serve.Addresses) // called once the listeners accept connections
+	Reload <-chan struct{}       // each receive makes the hub read Config.Statements again
 }
 
 // Run runs a hub until ctx ends.
@@ -85,17 +85,24 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ev Events) (err erro
 		}
 	})
 	g.Go(func() error { return serve.Run(ctx, app, ln) })
+	at := serve.Addresses{API: ln.Addr().String()}
+	if cfg.OpsListen != "" {
+		ops, err := net.Listen("tcp", cfg.OpsListen)
+		if err != nil {
+			g.Go(func() error { return err }) // ends the others, which close what they have
+			return g.Wait()
+		}
+		at.Ops = ops.Addr().String()
+		g.Go(func() error { return serve.Ops(ctx, ops, reg, h.Ready, log) })
+	}
 	g.Go(func() error {
 		take(ctx, h, cfg.Statements, log)
-		log.Info("hub is listening", "hub", string(cfg.ID), "address", ln.Addr().String())
+		log.Info("hub is listening", "hub", string(cfg.ID), "address", at.API)
 		if ev.Ready != nil {
-			ev.Ready(ln.Addr().String())
+			ev.Ready(at)
 		}
 		return reload(ctx, h, cfg.Statements, ev.Reload, log)
 	})
-	if cfg.OpsListen != "" {
-		g.Go(func() error { return runOps(ctx, cfg, h, reg, log) })
-	}
 	return g.Wait()
 }
 
@@ -185,14 +192,6 @@ func listen(cfg Config) (net.Listener, error) {
 		return nil, err
 	}
 	return tls.NewListener(ln, pki.ServerConfig(cert, pool)), nil
-}
-
-func runOps(ctx context.Context, cfg Config, h *hub.Hub, reg *prometheus.Registry, log *slog.Logger) error {
-	ln, err := net.Listen("tcp", cfg.OpsListen)
-	if err != nil {
-		return err
-	}
-	return serve.Ops(ctx, ln, reg, h.Ready, log)
 }
 
 // TakeStatements brings every statement in a folder into force. The error names

@@ -28,7 +28,7 @@ import (
 // Every operation once, over the real listener; client holds each response
 // against the specification.
 func TestOperations(t *testing.T) {
-	f := serve(t, nil)
+	f := start(t, nil)
 	xa, xb := f.as("XA"), f.as("XB")
 	a, token := f.alert("XA", "XB")
 	preview := get[hubapi.AudienceAnswer](xa, "POST", "/v1/audience", hubapi.AudienceQuery{
@@ -81,7 +81,7 @@ func (f *federation) ack(m alert.MemberID, page feed.Page) string {
 }
 
 func TestMalformedRequestsAreRefusedAndRecorded(t *testing.T) {
-	f := serve(t, nil)
+	f := start(t, nil)
 	xa := f.as("XA")
 	a, token := f.alert("XA", "XB")
 	label := string(encode(f, a.Portions[0].Label))
@@ -137,7 +137,7 @@ func TestMalformedRequestsAreRefusedAndRecorded(t *testing.T) {
 
 // A packed body may become any size: it is refused before it is unpacked.
 func TestPackedBodiesAreRefused(t *testing.T) {
-	f := serve(t, nil)
+	f := start(t, nil)
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
 	_, token := f.alert("XA", "XB")
@@ -152,7 +152,7 @@ func TestPackedBodiesAreRefused(t *testing.T) {
 
 // A body over the limit is refused by its announced length; nothing of it is read.
 func TestOversizedBodiesAreRefused(t *testing.T) {
-	f := serve(t, nil)
+	f := start(t, nil)
 	before := len(f.entries())
 	conn, err := tls.Dial("tcp", f.addr, f.tls(f.certificate("XA")))
 	if err != nil {
@@ -175,7 +175,7 @@ func TestOversizedBodiesAreRefused(t *testing.T) {
 }
 
 func TestNoSuchOperation(t *testing.T) {
-	f := serve(t, nil)
+	f := start(t, nil)
 	for _, c := range [][2]string{{"GET", "/"}, {"GET", "/v1/alerts"}, {"DELETE", "/v1/feed"}, {"HEAD", "/v1/nothing"}, {"OPTIONS", "/v1/feed"},
 		{"GET", "/healthz"}, {"GET", "/metrics"}, {"GET", "/v1/feed/"}, {"GET", "/v1/%2e%2e/metrics"}} {
 		a := f.as("XA").do(c[0], c[1], nil)
@@ -186,7 +186,7 @@ func TestNoSuchOperation(t *testing.T) {
 }
 
 func TestCertificates(t *testing.T) {
-	f := serve(t, nil)
+	f := start(t, nil)
 	_, token := f.alert("XA", "XB")
 	body := encode(f, hubapi.SignedAlert{Alert: token})
 	f.refused(len(f.entries()), "XB", problem.WrongMember, f.as("XB").do("POST", "/v1/alerts", body))
@@ -213,7 +213,7 @@ func TestCertificates(t *testing.T) {
 }
 
 func TestReplayOverTheWire(t *testing.T) {
-	f := serve(t, nil)
+	f := start(t, nil)
 	xa := f.as("XA")
 	a, token := f.alert("XA", "XB")
 	body := encode(f, hubapi.SignedAlert{Alert: token})
@@ -229,7 +229,7 @@ func TestReplayOverTheWire(t *testing.T) {
 
 // What XC may not see answers as what does not exist, to the byte.
 func TestForbiddenAndAbsentAreAlike(t *testing.T) {
-	f := serve(t, nil)
+	f := start(t, nil)
 	a, token := f.alert("XA", "XB")
 	absent, _ := f.alert("XA", "XB")
 	get[hubapi.SignedReceipt](f.as("XA"), "POST", "/v1/alerts", hubapi.SignedAlert{Alert: token})
@@ -255,7 +255,7 @@ func TestForbiddenAndAbsentAreAlike(t *testing.T) {
 
 // A long-poll does not hold up the end: it is answered, and the hub stops.
 func TestShutdownAnswersLongPolls(t *testing.T) {
-	f := serve(t, nil)
+	f := start(t, nil)
 	answered := make(chan error, 1)
 	go func() {
 		a, err := f.as("XB").try("GET", "/v1/feed?after=0&wait=55", nil)
@@ -279,7 +279,7 @@ func TestShutdownAnswersLongPolls(t *testing.T) {
 
 // What was acknowledged is there after a restart, under the same receipt.
 func TestRestart(t *testing.T) {
-	f := serve(t, nil)
+	f := start(t, nil)
 	_, token := f.alert("XA", "XB")
 	body := hubapi.SignedAlert{Alert: token}
 	receipt := get[hubapi.SignedReceipt](f.as("XA"), "POST", "/v1/alerts", body)
@@ -301,7 +301,7 @@ func TestRestart(t *testing.T) {
 
 func TestOperatorsEndpoints(t *testing.T) {
 	var policy string
-	f := serve(t, func(f *federation) { // the officers' word comes later
+	f := start(t, func(f *federation) { // the officers' word comes later
 		raw, err := os.ReadFile(filepath.Join(f.Statements(), "40-policy.json"))
 		if err != nil {
 			f.Fatal(err)
@@ -312,7 +312,7 @@ func TestOperatorsEndpoints(t *testing.T) {
 		}
 	})
 	ask := func(path string) (int, string) {
-		resp, err := http.Get("http://" + f.cfg.OpsListen + path)
+		resp, err := http.Get("http://" + f.ops + path)
 		if err != nil {
 			t.Fatal(err)
 		}

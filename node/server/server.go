@@ -34,8 +34,8 @@ const maxBody = 4 << 20
 const databaseFile = "node.db"
 
 // Run runs a node until ctx ends. ready, if not nil, is called with the
-// listener's address once it accepts connections.
-func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(addr string)) (err error) {
+// listeners' addresses once they accept connections.
+func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(serve.Addresses)) (err error) {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
@@ -72,17 +72,19 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(addr stri
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.Run(ctx) })
 	g.Go(func() error { return serve.Run(ctx, app, tls.NewListener(ln, pki.ServerConfig(cert, pool))) })
+	at := serve.Addresses{API: ln.Addr().String()}
 	if cfg.OpsListen != "" {
 		ops, err := net.Listen("tcp", cfg.OpsListen)
 		if err != nil {
 			g.Go(func() error { return err }) // ends the others, which close what they have
 			return g.Wait()
 		}
+		at.Ops = ops.Addr().String()
 		g.Go(func() error { return serve.Ops(ctx, ops, metrics(n, log), n.Ready, log) })
 	}
-	log.Info("node is listening", "member", string(cfg.Member), "address", ln.Addr().String())
+	log.Info("node is listening", "member", string(cfg.Member), "address", at.API)
 	if ready != nil {
-		ready(ln.Addr().String())
+		ready(at)
 	}
 	return g.Wait()
 }

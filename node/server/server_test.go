@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/api/nodeapi"
 	"github.com/entente-hub/entente/api/problem"
+	"github.com/entente-hub/entente/api/serve"
 	"github.com/entente-hub/entente/crypto/keys"
 	"github.com/entente-hub/entente/crypto/pki"
 	"github.com/entente-hub/entente/node/nodetest"
@@ -58,13 +58,13 @@ func install(t *testing.T, f *nodetest.Federation, hub *nodetest.Hub) server.Con
 member: XA
 data_dir: data
 listen: 127.0.0.1:0
-ops_listen: %s
+ops_listen: 127.0.0.1:0
 hub: {id: %s, urls: [%q]}
 tls: {cert: tls.pem, key: tls.key, ca: ca.pem}
 keys: {dir: keys, secret_file: secret, signing_kid: %s}
 authority_key: authority.jwk
 egress: {data: {categories_kept_in: [health]}}
-`, freePort(t), nodetest.HubID, hub.URL, key.Public().KeyID())
+`, nodetest.HubID, hub.URL, key.Public().KeyID())
 	dec := yaml.NewDecoder(strings.NewReader(text))
 	dec.KnownFields(true)
 	var cfg server.Config
@@ -73,21 +73,13 @@ egress: {data: {categories_kept_in: [health]}}
 	return cfg
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	must(t, ln.Close())
-	return ln.Addr().String()
-}
-
 // start runs a node until the test ends.
 func start(t *testing.T, cfg server.Config) server.Config {
 	t.Helper()
 	run, stop := context.WithCancel(ctx)
-	ready, ended := make(chan string, 1), make(chan error, 1)
+	ready, ended := make(chan serve.Addresses, 1), make(chan error, 1)
 	go func() {
-		ended <- server.Run(run, cfg, slog.New(slog.DiscardHandler), func(addr string) { ready <- addr })
+		ended <- server.Run(run, cfg, slog.New(slog.DiscardHandler), func(at serve.Addresses) { ready <- at })
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -96,7 +88,8 @@ func start(t *testing.T, cfg server.Config) server.Config {
 		}
 	})
 	select {
-	case cfg.Listen = <-ready:
+	case at := <-ready:
+		cfg.Listen, cfg.OpsListen = at.API, at.Ops
 	case err := <-ended:
 		ended <- nil
 		t.Fatal(err)
