@@ -83,8 +83,39 @@ func (d *Directory) endOrphans() {
 				d.void[s.Digest] = true
 				delete(d.nodes, b.KeyID)
 			}
+		case *federation.DutyOfficers:
+			if d.known(b.Member) != nil {
+				d.void[s.Digest] = true
+				delete(d.duty, b.Member)
+			}
+		case *federation.Emergency:
+			if d.concerns(b) != nil { // whoever bears one of these names later was not meant
+				d.void[s.Digest] = true
+			}
 		}
 	}
+}
+
+// readDuty reads the keys of duty officers. One person is not two, and none has a
+// role in the registry besides, or is a node.
+func (d *Directory) readDuty(b *federation.DutyOfficers) (map[string]keys.PublicKey, error) {
+	out := make(map[string]keys.PublicKey)
+	seen := make(map[string]bool)
+	for _, n := range d.nodes {
+		seen[n.key.Thumbprint()] = true
+	}
+	for _, raw := range b.Officers {
+		pub, err := keys.ParsePublicKey(raw)
+		if err != nil {
+			return nil, problem.New(problem.Malformed, "duty officer: %w", err)
+		}
+		if seen[pub.Thumbprint()] || d.roles[pub.Thumbprint()] {
+			return nil, problem.New(problem.Malformed, "duty officer: key %s stands twice or has another role", pub.KeyID())
+		}
+		seen[pub.Thumbprint()] = true
+		out[pub.KeyID()] = pub
+	}
+	return out, nil
 }
 
 // nodeKey is a certified key of a member's node.
@@ -94,7 +125,8 @@ type nodeKey struct {
 }
 
 // readNodeKey reads the key of a node key statement. A key that the registry
-// names can not be certified, only revoked.
+// names can not be certified, only revoked. One of a duty officer can not at all:
+// a machine that is always at work would be one of the two persons.
 func (d *Directory) readNodeKey(b *federation.NodeKey) (keys.PublicKey, error) {
 	pub, err := keys.ParsePublicKey(b.Key)
 	if err != nil {
@@ -105,6 +137,13 @@ func (d *Directory) readNodeKey(b *federation.NodeKey) (keys.PublicKey, error) {
 	}
 	if d.roles[pub.Thumbprint()] && b.Revoked == 0 {
 		return keys.PublicKey{}, problem.New(problem.Malformed, "node key: %s has another role in the registry", b.KeyID)
+	}
+	for _, officers := range d.duty {
+		for _, k := range officers {
+			if k.Thumbprint() == pub.Thumbprint() {
+				return keys.PublicKey{}, problem.New(problem.Malformed, "node key: %s is the key of a duty officer", b.KeyID)
+			}
+		}
 	}
 	return pub, nil
 }

@@ -86,7 +86,9 @@ func TestHeldUnderOtherSignatures(t *testing.T) {
 	if err != nil || !bytes.Equal(mustHead(t, n, federation.TypePolicy, "release").Raw, head.Raw) {
 		t.Errorf("the head was replaced: %v", err)
 	}
-	later := with(t, d, policy(digestOf("2")), officer1, officer2)
+	next := policy(digestOf("2"))
+	next.Bundle = 2
+	later := with(t, d, next, officer1, officer2)
 	refused(t, later, problem.Conflict, resigned(officer2, officer1b))
 	if later.PolicyDigest("release") != digestOf("2") || later.PolicyDigest("other") != "" {
 		t.Error("policy digest")

@@ -5,11 +5,11 @@
 package trust
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/entente-hub/entente/api/alert"
@@ -45,8 +45,9 @@ type Directory struct {
 	void      map[string]bool   // digests of heads that a later registry has ended
 	clock     int64             // the latest iat taken in: it is no earlier than that
 	registry  *federation.Registry
-	anchors                      // of the registry
-	nodes     map[string]nodeKey // by key id
+	anchors                                                // of the registry
+	nodes     map[string]nodeKey                           // by key id
+	duty      map[alert.MemberID]map[string]keys.PublicKey // duty officers' keys, by key id
 }
 
 type sum = [sha256.Size]byte
@@ -62,10 +63,12 @@ func New(authority keys.PublicKey) *Directory { return &Directory{authority: aut
 // change nothing.
 func (d *Directory) With(now time.Time, raw ...[]byte) (*Directory, error) {
 	n := *d
-	n.heads, n.taken, n.void, n.nodes = maps.Clone(d.heads), maps.Clone(d.taken), maps.Clone(d.void), maps.Clone(d.nodes)
+	n.heads, n.taken, n.void = maps.Clone(d.heads), maps.Clone(d.taken), maps.Clone(d.void)
+	n.nodes, n.duty = maps.Clone(d.nodes), maps.Clone(d.duty)
 	if n.heads == nil {
 		n.heads, n.taken = make(map[key]Statement), make(map[string]sum)
 		n.void, n.nodes = make(map[string]bool), make(map[string]nodeKey)
+		n.duty = make(map[alert.MemberID]map[string]keys.PublicKey)
 	}
 	for _, r := range raw {
 		s, err := n.Verify(now, r)
@@ -85,30 +88,19 @@ func (d *Directory) With(now time.Time, raw ...[]byte) (*Directory, error) {
 // *problem.Error, of kind TooLarge, Malformed, BadSignature, NotYetValid,
 // Conflict, Fork or Unavailable (a registry must come first).
 func (d *Directory) Verify(now time.Time, raw []byte) (Statement, error) {
-	payload, err := peek(raw)
+	s, held, err := d.read(raw)
+	if err != nil || held {
+		return s, err
+	}
+	missing, err := d.missing(s)
 	if err != nil {
 		return Statement{}, err
 	}
-	st, body, err := federation.ParseStatement(payload)
-	if err != nil {
-		return Statement{}, problem.New(problem.Malformed, "statement: %w", err)
+	if len(missing) > 0 {
+		return Statement{}, problem.New(problem.BadSignature, "%s %q is not signed by %s", s.Type, s.Subject, strings.Join(missing, ", "))
 	}
-	s := Statement{Statement: st, Body: body, Digest: federation.Digest(payload), Raw: bytes.Clone(raw)}
-	if bytesTaken, ok := d.taken[s.Digest]; ok && bytesTaken == sha256.Sum256(raw) {
-		return s, nil
-	}
-	if err := d.follows(s); err != nil {
+	if err := checkDated(now, s); err != nil {
 		return Statement{}, err
-	}
-	if err := d.refers(body); err != nil {
-		return Statement{}, err
-	}
-	if err := d.signed(s); err != nil {
-		return Statement{}, err
-	}
-	// Last: only a statement that is genuine may make its reader wait.
-	if time.Unix(st.IssuedAt, 0).After(now.Add(alert.MaxSkew)) {
-		return Statement{}, problem.New(problem.NotYetValid, "%s %q is dated in the future", st.Type, st.Subject)
 	}
 	return s, nil
 }
@@ -176,6 +168,12 @@ func (d *Directory) take(s Statement) error {
 			return err
 		}
 		d.nodes[body.KeyID] = nodeKey{*body, pub}
+	case *federation.DutyOfficers:
+		officers, err := d.readDuty(body)
+		if err != nil {
+			return err
+		}
+		d.duty[body.Member] = officers
 	}
 	d.taken[s.Digest] = sha256.Sum256(s.Raw)
 	d.clock = max(d.clock, s.IssuedAt)

@@ -124,7 +124,7 @@ func registry() *federation.Registry {
 		Communities:    []federation.Community{{ID: "coast", Members: []alert.MemberID{"XA", "XB"}}},
 		TaskForces:     []federation.TaskForce{{ID: "blue", Name: "Blue", Lead: "XA"}},
 		Hub:            federation.Hub{ID: "hub", Keys: jwks(hubKey)},
-		Schemes:        []string{"urn:entente:policy:regional:1"},
+		Schemes:        []federation.Scheme{federation.PlainScheme("urn:entente:policy:regional:1", "regional")},
 		PolicyOfficers: federation.PolicyOfficer{Quorum: 2, Keys: jwks(officer1, officer1b, officer2)},
 		Rules:          federation.Rules{MaxRetentionDays: 365},
 	}
@@ -172,7 +172,7 @@ func consent(m alert.MemberID, to ...alert.Audience) *federation.Consent {
 }
 
 func policy(digest string) *federation.Policy {
-	return &federation.Policy{Name: "release", Digest: digest}
+	return &federation.Policy{Name: "release", Digest: digest, Bundle: 1}
 }
 
 // digestOf is the digest of some text.
@@ -192,6 +192,10 @@ func typeOf(b federation.Body) federation.StatementType {
 		return federation.TypeSuspension
 	case *federation.Consent:
 		return federation.TypeConsent
+	case *federation.DutyOfficers:
+		return federation.TypeDuty
+	case *federation.Emergency:
+		return federation.TypeEmergency
 	}
 	return federation.TypePolicy
 }

@@ -1,8 +1,9 @@
 package trust
 
 import (
-	"fmt"
+	"reflect"
 	"slices"
+	"time"
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/federation"
@@ -10,12 +11,12 @@ import (
 	"github.com/entente-hub/entente/crypto/keys"
 )
 
-// refers checks that a body names only what the directory knows.
-func (d *Directory) refers(body federation.Body) error {
-	if _, ok := body.(*federation.Registry); !ok && d.registry == nil {
+// refers checks that a statement names only what the directory knows.
+func (d *Directory) refers(s Statement) error {
+	if _, ok := s.Body.(*federation.Registry); !ok && d.registry == nil {
 		return problem.New(problem.Unavailable, "no registry yet")
 	}
-	switch b := body.(type) {
+	switch b := s.Body.(type) {
 	case *federation.Registry:
 		_, err := d.readAnchors(b)
 		return err
@@ -46,8 +47,38 @@ func (d *Directory) refers(body federation.Body) error {
 		}
 	case *federation.Consent:
 		return d.known(b.Originator)
+	case *federation.Policy:
+		if old, ok := d.Policy(b.Name); ok && b.Bundle <= old.Bundle && *b != *old {
+			return problem.New(problem.Conflict, "policy %q: bundle %d, where bundle %d is in force", b.Name, b.Bundle, old.Bundle)
+		}
+	case *federation.DutyOfficers:
+		if err := d.known(b.Member); err != nil {
+			return err
+		}
+		_, err := d.readDuty(b)
+		return err
+	case *federation.Emergency:
+		if latest := time.Unix(s.IssuedAt, 0).Add(federation.MaxEmergency + alert.MaxSkew); b.ValidUntil > latest.Unix() {
+			// Else it could be laid in for later, and outlast the office of those who declared it.
+			return problem.New(problem.Malformed, "an emergency ends at most %.0f hours after it is declared", federation.MaxEmergency.Hours())
+		}
+		if b.Over && !d.declared(b) {
+			return problem.New(problem.Malformed, "what ends an emergency repeats its declaration")
+		}
+		return d.concerns(b)
 	}
 	return nil
+}
+
+// concerns checks that an emergency is of a member and names members and task
+// forces that there are.
+func (d *Directory) concerns(b *federation.Emergency) error {
+	for _, tf := range b.Compartments {
+		if _, ok := d.lead(tf); !ok {
+			return problem.New(problem.Malformed, "unknown task force %q", tf)
+		}
+	}
+	return d.known(append(slices.Clone(b.Members), b.Originator)...)
 }
 
 func (d *Directory) known(members ...alert.MemberID) error {
@@ -57,6 +88,18 @@ func (d *Directory) known(members ...alert.MemberID) error {
 		}
 	}
 	return nil
+}
+
+// declared reports whether an emergency that is to end is the one that stands
+// under its number, to the letter.
+func (d *Directory) declared(b *federation.Emergency) bool {
+	head, ok := d.heads[key{federation.TypeEmergency, b.Subject()}].Body.(*federation.Emergency)
+	if !ok {
+		return false
+	}
+	was, is := *head, *b
+	was.Over, is.Over = false, false
+	return reflect.DeepEqual(was, is)
 }
 
 func (d *Directory) lead(tf alert.TaskForceID) (alert.MemberID, bool) {
@@ -75,39 +118,6 @@ func (d *Directory) agreement(id federation.AgreementID) (*federation.Agreement,
 	}
 	a, ok := s.Body.(*federation.Agreement)
 	return a, ok
-}
-
-// signed checks that every signature is by a key that may sign such a
-// statement, and that nobody's is missing. One signature by anybody else
-// spoils the whole: a statement says exactly who stands behind it.
-func (d *Directory) signed(s Statement) error {
-	permitted, needed, quorum := d.signers(s)
-	_, kids, err := keys.VerifyGeneral(s.Raw, federation.StatementJWSType, func(kid string) (keys.PublicKey, error) {
-		if k, ok := permitted(kid); ok {
-			return k, nil
-		}
-		return keys.PublicKey{}, fmt.Errorf("%w: %.100q may not sign a %s statement", keys.ErrKeyUnknown, kid, s.Type)
-	})
-	if err != nil {
-		return problem.New(problem.BadSignature, "%s %q: %w", s.Type, s.Subject, err)
-	}
-	owners := make(map[string]bool)
-	for _, kid := range kids {
-		owner, _, err := keys.SplitKeyID(kid)
-		if err != nil {
-			return problem.New(problem.BadSignature, "%s %q: %w", s.Type, s.Subject, err)
-		}
-		owners[owner] = true
-	}
-	for _, o := range needed {
-		if !owners[o] {
-			return problem.New(problem.BadSignature, "%s %q is not signed by %s", s.Type, s.Subject, o)
-		}
-	}
-	if len(owners) < quorum {
-		return problem.New(problem.BadSignature, "%s %q has %d of %d signatures", s.Type, s.Subject, len(owners), quorum)
-	}
-	return nil
 }
 
 type permitted func(kid string) (keys.PublicKey, bool)
@@ -142,11 +152,32 @@ func (d *Directory) signers(s Statement) (permitted, []string, int) {
 		return d.rootOf(b.Party), []string{string(b.Party)}, 1 // a node's key can stop a flow, not start it
 	case *federation.Consent:
 		return d.rootOrNode(b.Originator, s.IssuedAt), []string{string(b.Originator)}, 1
+	case *federation.DutyOfficers:
+		return d.rootOf(b.Member), []string{string(b.Member)}, 1
+	case *federation.Emergency:
+		if !b.Over {
+			return d.onDuty(b.Originator), nil, 2
+		}
+		officer, other := d.onDuty(b.Originator), d.rootOrNode(b.Originator, s.IssuedAt)
+		return func(kid string) (keys.PublicKey, bool) { // to end it must be easier than to begin
+			if k, ok := officer(kid); ok {
+				return k, true
+			}
+			return other(kid)
+		}, nil, 1
 	case *federation.Policy:
 		return func(kid string) (keys.PublicKey, bool) { k, ok := d.officers[kid]; return k, ok },
 			nil, d.registry.PolicyOfficers.Quorum
 	}
 	return func(string) (keys.PublicKey, bool) { return keys.PublicKey{}, false }, nil, 1
+}
+
+// onDuty permits the keys of a member's duty officers.
+func (d *Directory) onDuty(m alert.MemberID) permitted {
+	return func(kid string) (keys.PublicKey, bool) {
+		k, ok := d.duty[m][kid]
+		return k, ok && !d.roles[k.Thumbprint()]
+	}
 }
 
 func (d *Directory) rootOf(members ...alert.MemberID) permitted {

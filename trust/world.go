@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -23,10 +24,17 @@ func (d *Directory) Registry() *federation.Registry { return d.registry }
 // PolicyDigest returns the digest of the policy bundle that the officers have
 // put into force under a name, "" if none.
 func (d *Directory) PolicyDigest(name string) string {
-	if p, ok := d.heads[key{federation.TypePolicy, name}].Body.(*federation.Policy); ok {
+	if p, ok := d.Policy(name); ok {
 		return p.Digest
 	}
 	return ""
+}
+
+// Policy returns the policy officers' last word on which bundle is in force under a
+// name.
+func (d *Directory) Policy(name string) (*federation.Policy, bool) {
+	p, ok := d.heads[key{federation.TypePolicy, name}].Body.(*federation.Policy)
+	return p, ok
 }
 
 // Head returns the revision in force of a chain of statements.
@@ -38,6 +46,14 @@ func (d *Directory) Head(t federation.StatementType, subject string) (Statement,
 // HeadNamed is Head for a type that comes as text.
 func (d *Directory) HeadNamed(t, subject string) (Statement, bool) {
 	return d.Head(federation.StatementType(t), subject)
+}
+
+// OfficerKey returns one of the policy officers' keys.
+func (d *Directory) OfficerKey(kid string) (keys.PublicKey, error) {
+	if k, ok := d.officers[kid]; ok {
+		return k, nil
+	}
+	return keys.PublicKey{}, fmt.Errorf("%w: %.100q is no key of a policy officer", keys.ErrKeyUnknown, kid)
 }
 
 // HubKey returns one of the hub's keys.
@@ -82,6 +98,7 @@ func (d *Directory) World(at time.Time) *federation.World {
 		Communities: make(map[alert.CommunityID][]alert.MemberID),
 		TaskForces:  make(map[alert.TaskForceID][]alert.MemberID),
 		Consents:    make(map[federation.ConsentKey]federation.Consent),
+		Emergencies: make(map[federation.ConsentKey]federation.Declared),
 		Schemes:     d.registry.Schemes,
 		Rules:       d.registry.Rules,
 	}
@@ -98,6 +115,7 @@ func (d *Directory) World(at time.Time) *federation.World {
 	for _, s := range d.heads {
 		d.enter(w, s)
 	}
+	d.keepDeclared(w)
 	slices.SortFunc(w.Agreements, func(a, b federation.InForce) int { return cmp.Compare(a.ID, b.ID) })
 	w.Revision = d.revision(w)
 	return w
@@ -118,26 +136,42 @@ func (d *Directory) enter(w *federation.World, s Statement) {
 	case *federation.Consent:
 		w.Consents[federation.ConsentKey{Originator: b.Originator, Alert: b.Alert}] = *b
 	case *federation.Agreement:
-		if d.suspended(b) { // until a statement ends that, whatever its dates
+		if len(d.suspensions(b)) > 0 { // until a statement ends that, whatever its dates
 			return
 		}
-		for _, edge := range []int64{b.ValidFrom, b.ValidUntil} {
-			if t := time.Unix(edge, 0); t.After(w.At) && (w.Lapses.IsZero() || t.Before(w.Lapses)) {
-				w.Lapses = t
-			}
-		}
+		lapse(w, b.ValidFrom, b.ValidUntil)
 		if b.InForce(w.At) {
-			w.Agreements = append(w.Agreements, federation.InForce{Agreement: *b, Digest: s.Digest})
+			w.Agreements = append(w.Agreements, federation.InForce{Agreement: *b, Digest: s.Digest, Version: s.Revision})
+		}
+	case *federation.Emergency:
+		at := federation.ConsentKey{Originator: b.Originator, Alert: b.Alert}
+		if b.Number > w.Emergencies[at].Number {
+			w.Emergencies[at] = federation.Declared{Emergency: *b, Digest: s.Digest}
 		}
 	}
 }
 
-// suspended reports whether any party has suspended the agreement.
-func (d *Directory) suspended(a *federation.Agreement) bool {
-	return slices.ContainsFunc(a.Parties, func(m alert.MemberID) bool {
-		s, ok := d.heads[key{federation.TypeSuspension, string(a.ID) + "/" + string(m)}].Body.(*federation.Suspension)
-		return ok && s.Suspended
+// keepDeclared leaves of the last emergencies of all alerts those in force. No
+// earlier one of the same alert takes the place of one that has ended: to end the
+// last is to end them all.
+func (d *Directory) keepDeclared(w *federation.World) {
+	maps.DeleteFunc(w.Emergencies, func(_ federation.ConsentKey, e federation.Declared) bool {
+		if e.Over || d.void[e.Digest] {
+			return true
+		}
+		lapse(w, e.ValidFrom, e.ValidUntil)
+		return !e.InForce(w.At)
 	})
+}
+
+// lapse brings the moment at which the world becomes another one forward to the
+// first of these that lies ahead.
+func lapse(w *federation.World, edges ...int64) {
+	for _, edge := range edges {
+		if t := time.Unix(edge, 0); t.After(w.At) && (w.Lapses.IsZero() || t.Before(w.Lapses)) {
+			w.Lapses = t
+		}
+	}
 }
 
 // revision names all that the world rests on: the heads of all chains, which of
@@ -158,6 +192,14 @@ func (d *Directory) revision(w *federation.World) string {
 	}
 	for _, a := range w.Agreements {
 		fmt.Fprintf(h, "in force %s\n", a.Digest)
+	}
+	var declared []string
+	for _, e := range w.Emergencies {
+		declared = append(declared, e.Digest)
+	}
+	slices.Sort(declared)
+	for _, digest := range declared {
+		fmt.Fprintf(h, "declared %s\n", digest)
 	}
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }

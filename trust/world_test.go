@@ -179,18 +179,19 @@ func TestConsents(t *testing.T) {
 	want(t, "withdrawn", d.World(now).Consents[of("XA")], *consent("XA"))
 }
 
-// history makes a directory by random statements, agreements of short and
-// overlapping validities among them.
+// history makes a directory by random statements, agreements and emergencies of
+// short and overlapping validities among them.
 func history(t testing.TB, r *rand.Rand) *Directory {
-	d := trial(t)
+	d := onDuty(t)
 	members := []alert.MemberID{"XA", "XB", "XC", "XD"}
+	declared := 0
 	for range 4 + r.IntN(12) {
 		m := members[r.IntN(len(members))]
 		o := members[(slices.Index(members, m)+1+r.IntN(3))%4]
 		id := federation.AgreementID(fmt.Sprintf("a%d", r.IntN(4)))
 		var b federation.Body
 		by := []fixedKey{root(m)}
-		switch r.IntN(5) {
+		switch r.IntN(7) {
 		case 0, 1:
 			a := agree(id, m, o)
 			a.ValidFrom = today - 20 + r.Int64N(40)
@@ -212,9 +213,19 @@ func history(t testing.TB, r *rand.Rand) *Directory {
 			if b.(*federation.Roster).Members == nil {
 				b = roster("XA")
 			}
+		case 5:
+			declared++
+			e := numbered(declared)
+			e.ValidFrom = today - 20 + r.Int64N(40)
+			e.ValidUntil = e.ValidFrom + 1 + r.Int64N(20)
+			b, by = e, []fixedKey{duty1, duty2}
+		case 6:
+			if s, found := d.HeadNamed("emergency", numbered(1+r.IntN(declared+1)).Subject()); found && s.Revision == 1 {
+				b, by = over(s.Body.(*federation.Emergency)), []fixedKey{duty2}
+			}
 		}
 		if b != nil {
-			d = with(t, d, b, by...)
+			d = withAt(t, d, today-30, b, by...)
 		}
 	}
 	return d
@@ -236,7 +247,7 @@ func TestLapses(t *testing.T) {
 				}
 				end = w.Lapses
 				then := d.World(end)
-				if d.agreementsOf(t, then) == d.agreementsOf(t, w) || then.Revision == w.Revision {
+				if d.agreementsOf(t, then)+d.emergenciesOf(t, then) == d.agreementsOf(t, w)+d.emergenciesOf(t, w) || then.Revision == w.Revision {
 					t.Fatalf("nothing lapses at %s", end)
 				}
 			}
@@ -245,7 +256,7 @@ func TestLapses(t *testing.T) {
 			}
 			for s := at; s.Before(end); s = s.Add(500 * time.Millisecond) {
 				then := d.World(s)
-				if d.agreementsOf(t, then) != d.agreementsOf(t, w) || then.Revision != w.Revision {
+				if d.agreementsOf(t, then)+d.emergenciesOf(t, then) != d.agreementsOf(t, w)+d.emergenciesOf(t, w) || then.Revision != w.Revision {
 					t.Fatalf("another world at %s, within [%s, %s)", s, at, end)
 				}
 			}
@@ -280,6 +291,26 @@ func (d *Directory) agreementsOf(t testing.TB, w *federation.World) string {
 	return fmt.Sprint(all)
 }
 
+// emergenciesOf says which emergency of XA's alert is in force in a world of d, and
+// holds it to an oracle that reads the statements alone.
+func (d *Directory) emergenciesOf(t testing.TB, w *federation.World) string {
+	t.Helper()
+	var last *federation.Emergency
+	for _, s := range d.heads {
+		if e, isOne := s.Body.(*federation.Emergency); isOne && (last == nil || e.Number > last.Number) {
+			last = e
+		}
+	}
+	number := 0
+	if last != nil && !last.Over && !w.At.Before(time.Unix(last.ValidFrom, 0)) && w.At.Before(time.Unix(last.ValidUntil, 0)) {
+		number = last.Number
+	}
+	if got := w.Emergencies[federation.ConsentKey{Originator: "XA", Alert: alertID}]; got.Number != number || len(w.Emergencies) != min(number, 1) {
+		t.Fatalf("emergency %d in force of %d, want %d", got.Number, len(w.Emergencies), number)
+	}
+	return fmt.Sprint("emergency ", number)
+}
+
 // TestRevision: two worlds have one revision just where they rest on the same
 // statements, with the same of them in force.
 func TestRevision(t *testing.T) {
@@ -298,7 +329,7 @@ func TestRevision(t *testing.T) {
 		slices.Sort(heads)
 		for range 8 {
 			w := d.World(time.Unix(today-25+r.Int64N(70), 0))
-			rests := fmt.Sprint(heads, d.agreementsOf(t, w))
+			rests := fmt.Sprint(heads, d.agreementsOf(t, w), d.emergenciesOf(t, w))
 			if old, found := byRevision[w.Revision]; found {
 				if old.rests != rests {
 					t.Fatal("one revision of two worlds")
@@ -320,7 +351,7 @@ func TestRevision(t *testing.T) {
 
 // TestRevisionOfEachStatement: no statement is without effect on it.
 func TestRevisionOfEachStatement(t *testing.T) {
-	d := trial(t)
+	d := onDuty(t)
 	revisions := map[string]string{d.World(now).Revision: "as it was"}
 	spare := certify("XA", named("XA", "spare"))
 	for name, n := range map[string]*Directory{
@@ -331,6 +362,8 @@ func TestRevisionOfEachStatement(t *testing.T) {
 		"suspension": with(t, d, suspend("ab", "XA", false), root("XA")),
 		"consent":    with(t, d, consent("XA"), root("XA")),
 		"policy":     with(t, d, policy(digestOf("1")), officer1, officer2),
+		"officers":   with(t, d, officers("XA", duty1), root("XA")),
+		"emergency":  withAt(t, d, today, emergency(), duty1, duty2),
 	} {
 		rev := n.World(now).Revision
 		if old, found := revisions[rev]; found {
@@ -338,7 +371,7 @@ func TestRevisionOfEachStatement(t *testing.T) {
 		}
 		revisions[rev] = name
 	}
-	if len(slices.Collect(maps.Keys(revisions))) != 8 {
+	if len(slices.Collect(maps.Keys(revisions))) != 10 {
 		t.Errorf("%v", revisions)
 	}
 }

@@ -179,5 +179,6 @@ func checkID[T ~string](t *testing.T, s string, parse func(string) (T, error)) {
 
 func FuzzParsePlan(f *testing.F) {
 	f.Add([]byte(`{"expires_in":"720h","portions":[{"id":"p1","label":` + canonical + `,"objects":["*"]}]}`))
+	f.Add([]byte(`{"portions":[{"id":"p1","label":{"marked_as":"XA-GEHEIM","categories":["visa"],"purposes":["humanitarian"],"personal_data":"none"},"objects":["*"]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) { roundTrip(t, data, ParsePlan) })
 }

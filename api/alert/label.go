@@ -84,9 +84,10 @@ type Date string
 // Label says who may have a portion and what they may do with it: DESIGN
 // section 4. Lists are sets: sorted and without repetition once parsed.
 type Label struct {
-	Policy            string         `json:"policy"`         // the marking scheme, a URN
-	Classification    Classification `json:"classification"` // the recipient's ceiling must dominate it
-	TLP               TLP            `json:"tlp,omitempty"`  // narrows the audience, never widens it
+	Policy            string         `json:"policy"`              // the marking scheme, a URN
+	Classification    Classification `json:"classification"`      // the recipient's ceiling must dominate it
+	MarkedAs          string         `json:"marked_as,omitempty"` // the level as the originator writes it, a name of the scheme's
+	TLP               TLP            `json:"tlp,omitempty"`       // narrows the audience, never widens it
 	Compartments      []TaskForceID  `json:"compartments,omitempty"`
 	ReleasableTo      []Audience     `json:"releasable_to,omitempty"` // empty: nobody but the originator
 	DiscoverableTo    []Audience     `json:"discoverable_to,omitempty"`
@@ -122,6 +123,14 @@ func (l *Label) Normalize() error {
 	}
 	if !classificationNames.has(l.Classification) {
 		return invalid("classification is missing")
+	}
+	return l.normalizeRest()
+}
+
+// normalizeRest is Normalize but for scheme and level.
+func (l *Label) normalizeRest() error {
+	if err := CheckMarking(l.MarkedAs); err != nil {
+		return err
 	}
 	if l.TLP != 0 && !tlpNames.has(l.TLP) {
 		return invalid("tlp %d", int(l.TLP))
@@ -192,10 +201,37 @@ func (l Label) Canonical() []byte {
 // (DESIGN section 4). Equal keys of one originator are released alike.
 func (l Label) ReleaseKey(id ID) string {
 	l.Retention = ""
-	if !l.OriginatorControl && len(l.DerivedFrom) == 0 {
+	if !l.NamesAlert() {
 		id = ""
 	}
 	return string(id) + "\n" + string(l.Canonical())
+}
+
+// NamesAlert reports whether a release depends on which alert it is, as far as the
+// label goes: consents are given to alerts.
+func (l Label) NamesAlert() bool { return l.OriginatorControl || len(l.DerivedFrom) > 0 }
+
+// ReadReleaseKey takes a ReleaseKey apart: the label, which has no date of
+// retention, and the alert's id where it counts, else "". Errors wrap ErrInvalid or
+// strictjson.ErrStrict.
+func ReadReleaseKey(key string) (Label, ID, error) {
+	id, raw, ok := strings.Cut(key, "\n")
+	if !ok {
+		return Label{}, "", invalid("no release key: %.70q", key)
+	}
+	if id != "" {
+		if _, err := ParseID(id); err != nil {
+			return Label{}, "", err
+		}
+	}
+	l, err := ParseLabel([]byte(raw))
+	if err != nil {
+		return Label{}, "", err
+	}
+	if l.ReleaseKey(ID(id)) != key {
+		return Label{}, "", invalid("a release key in another than its one form")
+	}
+	return l, ID(id), nil
 }
 
 // Time returns the first moment after the day, when holding ends.
@@ -232,6 +268,22 @@ func sortSet[T ~string](field string, list *[]T, valid func(T) bool) error {
 		}
 	}
 	*list = out
+	return nil
+}
+
+// MaxMarking bounds a marking scheme's name of a level, in bytes.
+const MaxMarking = 64
+
+// CheckMarking checks the form of a level's name in a marking scheme, "" being
+// none: one line, at most MaxMarking bytes, nothing that hides or reorders, no
+// white space at either end.
+func CheckMarking(name string) error {
+	if err := CheckText("marked_as", name); err != nil {
+		return err
+	}
+	if len(name) > MaxMarking || strings.TrimSpace(name) != name || strings.ContainsAny(name, "\n\t") {
+		return invalid("marking %.70q: one line of at most %d bytes", name, MaxMarking)
+	}
 	return nil
 }
 

@@ -21,13 +21,30 @@ type Plan struct {
 	Portions  []Planned `json:"portions"`
 }
 
-// Planned is one portion to be.
+// Planned is one portion to be. Its label may leave two things to the node that
+// composes the alert: the classification, where marked_as names the level, and the
+// policy, which is then the member's own marking scheme. Until both are there the
+// label is none, and nothing else takes it.
 type Planned struct {
 	ID      PortionID `json:"id"`
 	Notice  string    `json:"notice,omitempty"` // what those who only learn of its existence read
 	Label   Label     `json:"label"`
 	Grading *Grading  `json:"grading,omitempty"`
 	Objects []string  `json:"objects"` // STIX ids, STIX types, or Rest
+}
+
+// MarshalJSON leaves out what the label leaves to the node.
+func (q Planned) MarshalJSON() ([]byte, error) {
+	type label struct { // a field of its own goes before one of the same name in Label
+		Policy         string         `json:"policy,omitempty"`
+		Classification Classification `json:"classification,omitempty"`
+		Label
+	}
+	type plain Planned
+	return json.Marshal(struct {
+		plain
+		Label label `json:"label"`
+	}{plain(q), label{q.Label.Policy, q.Label.Classification, q.Label}})
 }
 
 // ParsePlan decodes a plan from JSON, strictly, and checks every label.
@@ -42,7 +59,8 @@ func ParsePlan(data []byte) (Plan, error) {
 	return p, nil
 }
 
-// Normalize checks the plan and brings its labels to canonical form.
+// Normalize checks the plan and brings its labels to canonical form, but for what
+// they leave to the node.
 func (p *Plan) Normalize() error {
 	if _, err := p.Lifetime(); err != nil {
 		return err
@@ -65,7 +83,7 @@ func (p *Plan) Normalize() error {
 		if err := CheckText("notice", q.Notice); err != nil {
 			return err
 		}
-		if err := q.Label.Normalize(); err != nil {
+		if err := q.Label.normalizePlanned(); err != nil {
 			return invalid("portion %s: %w", q.ID, err)
 		}
 		if q.Grading != nil {
@@ -75,6 +93,19 @@ func (p *Plan) Normalize() error {
 		}
 	}
 	return nil
+}
+
+// normalizePlanned is Normalize for a label in a plan.
+func (l *Label) normalizePlanned() error {
+	switch {
+	case l.Policy != "" && !schemeRE.MatchString(l.Policy):
+		return invalid("policy %.70q is not the URN of a marking scheme", l.Policy)
+	case l.Classification == 0 && l.MarkedAs == "":
+		return invalid("classification is missing, and so is marked_as")
+	case l.Classification != 0 && !classificationNames.has(l.Classification):
+		return invalid("classification %d", int(l.Classification))
+	}
+	return l.normalizeRest()
 }
 
 // Lifetime returns the time from issue to expiry.

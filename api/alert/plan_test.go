@@ -2,6 +2,7 @@ package alert
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +67,68 @@ func TestPlanRefuses(t *testing.T) {
 		in := strings.Replace(plan, change[0], change[1], 1)
 		if p, err := ParsePlan([]byte(in)); !isRefusal(err) || in == plan || p.Portions != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestPlanLeavesToTheNode: the level may be left out where marked_as names it, and
+// the policy; a label of an alert has both.
+func TestPlanLeavesToTheNode(t *testing.T) {
+	marked := strings.Replace(minimal, `"classification":"unclassified"`, `"marked_as":"XA-GEHEIM"`, 1)
+	if marked == minimal {
+		t.Fatal(minimal)
+	}
+	without := func(label string) string {
+		var l map[string]any
+		if err := json.Unmarshal([]byte(label), &l); err != nil {
+			t.Fatal(err)
+		}
+		delete(l, "policy")
+		b, _ := json.Marshal(l)
+		return string(b)
+	}
+	for name, c := range map[string]struct {
+		label string
+		ok    bool
+	}{
+		"whole":                  {minimal, true},
+		"marked":                 {marked, true},
+		"no policy":              {without(minimal), true},
+		"marked, no policy":      {without(marked), true},
+		"neither":                {strings.Replace(minimal, `"classification":"unclassified",`, "", 1), false},
+		"empty name":             {strings.Replace(marked, "XA-GEHEIM", "", 1), false},
+		"empty policy":           {strings.Replace(without(marked), "{", `{"policy":"",`, 1), true},
+		"bad policy":             {strings.Replace(marked, "urn:", "uri:", 1), false},
+		"two lines":              {strings.Replace(marked, "XA-GEHEIM", `XA\nGEHEIM`, 1), false},
+		"unknown classification": {strings.Replace(minimal, `"unclassified"`, `"geheim"`, 1), false},
+		"no categories":          {strings.Replace(marked, `"categories":["labour"]`, `"categories":[]`, 1), false},
+	} {
+		in := `{"portions":[{"id":"p1","label":` + c.label + `,"objects":["*"]}]}`
+		p, err := ParsePlan([]byte(in))
+		if !c.ok {
+			if !isRefusal(err) {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		l := p.Portions[0].Label
+		out, err := json.Marshal(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := ParsePlan(out); err != nil || !reflect.DeepEqual(p, again) {
+			t.Errorf("%s: %s: %v", name, out, err)
+		}
+		whole := l.Policy != "" && l.Classification != 0
+		if err := l.Normalize(); (err == nil) != whole || !whole && !isRefusal(err) {
+			t.Errorf("%s: as a label: %v", name, err)
+		}
+		if _, err := ParseLabel([]byte(c.label)); (err == nil) != whole {
+			t.Errorf("%s: as a label in JSON: %v", name, err)
 		}
 	}
 }

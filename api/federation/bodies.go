@@ -2,7 +2,9 @@ package federation
 
 import (
 	"encoding/json"
+	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/entente-hub/entente/api/alert"
@@ -45,7 +47,7 @@ type Registry struct {
 	Communities    []Community   `json:"communities,omitempty"`
 	TaskForces     []TaskForce   `json:"task_forces,omitempty"`
 	Hub            Hub           `json:"hub"`
-	Schemes        []string      `json:"schemes"` // marking schemes (label "policy") in use
+	Schemes        []Scheme      `json:"schemes"` // marking schemes (label "policy") in use
 	PolicyOfficers PolicyOfficer `json:"policy_officers"`
 	Auditors       []string      `json:"auditors,omitempty"` // certificate names
 	Rules          Rules         `json:"rules"`
@@ -57,6 +59,7 @@ type Member struct {
 	Name      string               `json:"name"`
 	RootKeys  []Key                `json:"root_keys"` // several while a root key is rotated
 	Ceiling   alert.Classification `json:"ceiling"`
+	Scheme    string               `json:"scheme,omitempty"`    // the marking scheme that its own people read; left out: the level's name
 	Suspended bool                 `json:"suspended,omitempty"` // gets nothing, publishes nothing
 }
 
@@ -71,6 +74,51 @@ type TaskForce struct {
 	ID   alert.TaskForceID `json:"id"`
 	Name string            `json:"name"`
 	Lead alert.MemberID    `json:"lead"`
+}
+
+// Scheme is a marking scheme: the names under which a state, the EU or NATO knows
+// the levels. Equivalence between two schemes is that their names stand for the
+// same level; nothing else converts one marking into another.
+type Scheme struct {
+	URN    string        `json:"urn"`
+	Title  string        `json:"title"`
+	Levels []SchemeLevel `json:"levels"` // each level at most once; one that is missing has no name in the scheme
+}
+
+// SchemeLevel is what a scheme calls a level. The first name is the one that is
+// shown; all are understood.
+type SchemeLevel struct {
+	Level alert.Classification `json:"level"`
+	Names []string             `json:"names"`
+}
+
+// PlainScheme is a scheme that calls the levels by their own names.
+func PlainScheme(urn, title string) Scheme {
+	s := Scheme{URN: urn, Title: title}
+	for level := alert.Unclassified; level <= alert.TopSecret; level++ {
+		s.Levels = append(s.Levels, SchemeLevel{Level: level, Names: []string{level.String()}})
+	}
+	return s
+}
+
+// Name returns what the scheme calls a level, "" if it has no name for it.
+func (s *Scheme) Name(c alert.Classification) string {
+	for _, l := range s.Levels {
+		if l.Level == c {
+			return l.Names[0]
+		}
+	}
+	return ""
+}
+
+// Level returns the level that a name stands for, 0 if the scheme does not know it.
+func (s *Scheme) Level(name string) alert.Classification {
+	for _, l := range s.Levels {
+		if slices.Contains(l.Names, name) {
+			return l.Level
+		}
+	}
+	return 0
 }
 
 // Hub is the hub's identity and the keys with which it signs receipts, feed
@@ -146,10 +194,44 @@ type Consent struct {
 	Recipients []alert.Audience `json:"recipients"`
 }
 
-// Policy names the policy bundle in force by its digest.
+// MaxEmergency is the longest that an emergency release may last. Whoever needs
+// more has the time to ask the others.
+const MaxEmergency = 72 * time.Hour
+
+// DutyOfficers lists the persons of a member who may declare an emergency, two of
+// them together. The owner of each one's key is "<member>.<name>".
+type DutyOfficers struct {
+	Member   alert.MemberID `json:"member"`
+	Officers []Key          `json:"officers"` // none: nobody
+}
+
+// Emergency widens the release of one alert where a life is threatened: for the
+// members named, and for as long as it lasts, membership of the compartments
+// named is not asked for. It touches nothing else that a release depends on: no
+// release list, no agreement, no consent. Two duty officers of the originator
+// sign it. Revision 1 declares it; revision 2, the same with Over set, ends it
+// before its time, for which one of them suffices. Of several for one alert the
+// one with the highest number counts: whoever wants to name another member
+// declares the next, so that each is shown to those alone whom it names.
+type Emergency struct {
+	Originator   alert.MemberID      `json:"originator"`
+	Alert        alert.ID            `json:"alert"`
+	Number       int                 `json:"number"`       // from 1, of the alert's emergencies
+	Threat       string              `json:"threat"`       // to whose life, and how it is known
+	Duty         string              `json:"duty"`         // the law or order that obliges to act
+	Members      []alert.MemberID    `json:"members"`      // who gets it
+	Compartments []alert.TaskForceID `json:"compartments"` // whose membership is not asked for
+	ValidFrom    int64               `json:"nbf"`          // seconds since 1970-01-01 UTC
+	ValidUntil   int64               `json:"exp"`          // at most MaxEmergency later
+	Over         bool                `json:"over,omitempty"`
+}
+
+// Policy names the policy bundle in force by the digest of its rules. A bundle
+// has a number of its own, from 1, and none follows one with a higher number.
 type Policy struct {
 	Name   string `json:"name"` // "release"
 	Digest string `json:"digest"`
+	Bundle int64  `json:"bundle"` // the bundle's revision
 }
 
 // MarshalJSON writes no members as [], never as null.
@@ -164,6 +246,13 @@ func (r Roster) MarshalJSON() ([]byte, error) {
 	type plain Roster
 	r.Members = orEmpty(r.Members)
 	return json.Marshal(plain(r))
+}
+
+// MarshalJSON writes no officers as [].
+func (d DutyOfficers) MarshalJSON() ([]byte, error) {
+	type plain DutyOfficers
+	d.Officers = orEmpty(d.Officers)
+	return json.Marshal(plain(d))
 }
 
 // MarshalJSON writes no recipients as [].
@@ -197,6 +286,20 @@ func (s *Suspension) Subject() string { return string(s.Agreement) + "/" + strin
 
 // Subject returns originator/alert.
 func (c *Consent) Subject() string { return string(c.Originator) + "/" + string(c.Alert) }
+
+// Subject returns the member.
+func (d *DutyOfficers) Subject() string { return string(d.Member) }
+
+// Subject returns originator/alert/number.
+func (e *Emergency) Subject() string {
+	return fmt.Sprintf("%s/%s/%d", e.Originator, e.Alert, e.Number)
+}
+
+// InForce reports whether t lies within the emergency.
+func (e *Emergency) InForce(t time.Time) bool {
+	u := t.Unix()
+	return !e.Over && e.ValidFrom <= u && u < e.ValidUntil
+}
 
 // Subject returns the bundle's name.
 func (p *Policy) Subject() string { return p.Name }

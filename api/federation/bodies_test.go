@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/entente-hub/entente/api/alert"
 )
@@ -33,7 +34,7 @@ func bodies() map[StatementType]Body {
 			Federation: "regional", Members: []Member{member("XA", alert.Secret), member("XB", alert.TopSecret), suspended},
 			Communities: []Community{{ID: "coastal", Members: []alert.MemberID{"XA", "XB"}}},
 			TaskForces:  []TaskForce{{ID: "tf-sea", Name: "Sea", Lead: "XA"}},
-			Hub:         Hub{ID: "hub-1", Keys: []Key{key("hub-1", "hub")}}, Schemes: []string{"urn:entente:policy:regional:1"},
+			Hub:         Hub{ID: "hub-1", Keys: []Key{key("hub-1", "hub")}}, Schemes: []Scheme{PlainScheme("urn:entente:policy:regional:1", "regional"), someScheme()},
 			PolicyOfficers: PolicyOfficer{Quorum: 2, Keys: []Key{key("officer-1", "o1"), key("officer-2", "o2")}},
 			Auditors:       []string{"auditor-1"}, Rules: Rules{MaxRetentionDays: 365},
 		},
@@ -46,13 +47,17 @@ func bodies() map[StatementType]Body {
 		},
 		TypeSuspension: &Suspension{Agreement: "xa-xb-smuggling", Party: "XA", Suspended: true, Reason: "under review"},
 		TypeConsent:    &Consent{Originator: "XA", Alert: alertID, Recipients: []alert.Audience{"XB", "coastal"}},
-		TypePolicy:     &Policy{Name: "release", Digest: thumbprint("bundle")},
+		TypePolicy:     &Policy{Name: "release", Digest: thumbprint("bundle"), Bundle: 1},
+		TypeDuty:       &DutyOfficers{Member: "XA", Officers: []Key{key("XA.ada", "ada"), key("XA.ben", "ben")}},
+		TypeEmergency: &Emergency{Originator: "XA", Alert: alertID, Number: 3, Threat: "a boat is sinking, as its crew says", Duty: "law of rescue at sea",
+			Members: []alert.MemberID{"XB", "XC"}, Compartments: []alert.TaskForceID{"tf-sea"}, ValidFrom: 1_800_000_000, ValidUntil: 1_800_000_000 + 72*3600},
 	}
 }
 
 var subjects = map[StatementType]string{
 	TypeRegistry: "regional", TypeNodeKey: "XA/" + thumbprint("node"), TypeRoster: "tf-sea", TypeAgreement: "xa-xb-smuggling",
 	TypeSuspension: "xa-xb-smuggling/XA", TypeConsent: "XA/" + alertID, TypePolicy: "release",
+	TypeDuty: "XA", TypeEmergency: "XA/" + alertID + "/3",
 }
 
 type object = map[string]any
@@ -80,7 +85,18 @@ var refusals = map[StatementType]map[string]object{
 		"no lead": {"task_forces": []any{object{"id": "tf", "name": "x"}}}, "task force twice": {"task_forces": []any{object{"id": "tf", "name": "x", "lead": "XA"}, object{"id": "tf", "name": "x", "lead": "XB"}}},
 		"task force name": {"task_forces": []any{object{"id": "tf", "name": "\u2066", "lead": "XA"}}}, "no hub": {"hub": gone{}}, "hub null": {"hub": nil}, "hub without id": {"hub": object{"keys": []any{key("hub-1", "h")}}},
 		"hub without keys": {"hub": object{"id": "hub-1", "keys": []any{}}}, "hub key twice": {"hub": object{"id": "hub-1", "keys": []any{key("hub-1", "h"), key("hub-1", "h")}}}, "hub id": {"hub": object{"id": "Hub", "keys": []any{key("hub-1", "h")}}},
-		"no schemes": {"schemes": []any{}}, "schemes missing": {"schemes": gone{}}, "scheme twice": {"schemes": []any{"urn:a:b", "urn:a:b"}}, "scheme no URN": {"schemes": []any{"regional"}},
+		"no schemes": {"schemes": []any{}}, "schemes missing": {"schemes": gone{}}, "scheme twice": {"schemes": []any{national(), national()}}, "scheme no URN": {"schemes": []any{with(national(), "urn", "regional")}},
+		"scheme a word": {"schemes": []any{"urn:a:b"}}, "scheme without urn": {"schemes": []any{with(national(), "urn", gone{})}}, "scheme null": {"schemes": []any{nil}}, "scheme field": {"schemes": []any{with(national(), "x", 1)}},
+		"scheme title": {"schemes": []any{with(national(), "title", "\u202e")}}, "scheme without levels": {"schemes": []any{with(national(), "levels", []any{})}}, "scheme levels null": {"schemes": []any{with(national(), "levels", nil)}},
+		"level twice": names("secret", "A", "secret", "B"), "level unknown": names("cosmic", "A"), "level in capitals": names("Secret", "A"), "level empty": names("", "A"),
+		"level without level": {"schemes": []any{with(national(), "levels", []any{object{"names": []any{"A"}}})}}, "level without names": {"schemes": []any{with(national(), "levels", []any{object{"level": "secret"}})}},
+		"level of no names": {"schemes": []any{with(national(), "levels", []any{object{"level": "secret", "names": []any{}}})}}, "level names null": {"schemes": []any{with(national(), "levels", []any{object{"level": "secret", "names": nil}})}},
+		"name of two levels": names("secret", "A", "restricted", "A"), "name in capitals of another": names("secret", "Geheim", "restricted", "GEHEIM"), "name twice of one": names("secret", "A", "secret", "A"),
+		"name folds, sharp s": names("secret", "GRO\u00dfE", "restricted", "GRO\u1e9eE"), "name folds, kelvin": names("secret", "K", "restricted", "\u212a"), "name folds, dotless": names("secret", "I", "restricted", "\u0131"),
+		"name empty": names("secret", ""), "name in blanks": names("secret", " A"), "name of two lines": names("secret", "A\nB"), "name with a tab": names("secret", "A\tB"), "name that reorders": names("secret", "A\u202e"),
+		"name too long": names("secret", strings.Repeat("A", alert.MaxMarking+1)), "name a number": {"schemes": []any{with(national(), "levels", []any{object{"level": "secret", "names": []any{1}}})}},
+		"member's scheme unknown": {"members": []any{mem("XB"), with(mem("XA"), "scheme", "urn:entente:policy:other:1")}}, "member's scheme in capitals": {"members": []any{mem("XB"), with(mem("XA"), "scheme", "URN:entente:policy:national:1")}},
+		"member's scheme null": {"members": []any{mem("XB"), with(mem("XA"), "scheme", nil)}}, "quorum of one": {"policy_officers": object{"quorum": 1, "keys": []any{key("o", "1"), key("p", "2")}}},
 		"no officers": {"policy_officers": object{"quorum": 1, "keys": []any{}}}, "quorum 0": {"policy_officers": object{"quorum": 0, "keys": []any{key("o", "1")}}}, "quorum negative": {"policy_officers": object{"quorum": -1, "keys": []any{key("o", "1")}}},
 		"quorum over": {"policy_officers": object{"quorum": 2, "keys": []any{key("o", "1")}}}, "one officer twice": {"policy_officers": object{"quorum": 2, "keys": []any{key("o", "1"), key("o", "1")}}}, "officers missing": {"policy_officers": gone{}},
 		"auditor twice": {"auditors": []any{"a", "a"}}, "auditor empty": {"auditors": []any{""}}, "no retention": {"rules": object{}}, "rules missing": {"rules": gone{}},
@@ -108,10 +124,48 @@ var refusals = map[StatementType]map[string]object{
 	TypeSuspension: {"no agreement": {"agreement": gone{}}, "no party": {"party": gone{}}, "suspended null": {"suspended": nil}, "reason": {"reason": "a\x00"}, "unknown": {"until": 1}},
 	TypeConsent: {"no originator": {"originator": gone{}}, "no alert": {"alert": gone{}}, "alert UUIDv4": {"alert": "f47ac10b-58cc-4372-a567-0e02b2c3d479"},
 		"no recipients": {"recipients": gone{}}, "recipients null": {"recipients": nil}, "recipient twice": {"recipients": []any{"XB", "XB"}}, "everybody": {"recipients": []any{"*"}}, "unknown": {"portion": "p"}},
-	TypePolicy: {"no name": {"name": gone{}}, "name in capitals": {"name": "Release"}, "no digest": {"digest": gone{}}, "digest short": {"digest": "abc"}, "digest loose": {"digest": thumbprint("x")[:42] + "_"}, "unknown": {"x": 1}},
+	TypePolicy: {"no name": {"name": gone{}}, "name in capitals": {"name": "Release"}, "no digest": {"digest": gone{}}, "digest short": {"digest": "abc"}, "digest loose": {"digest": thumbprint("x")[:42] + "_"}, "unknown": {"x": 1},
+		"no bundle": {"bundle": gone{}}, "bundle 0": {"bundle": 0}, "bundle negative": {"bundle": -1}, "bundle a word": {"bundle": "1"}, "bundle fraction": {"bundle": 1.5}},
+	TypeDuty: {
+		"no member": {"member": gone{}}, "member in lower case": {"member": "xa"}, "no officers": {"officers": gone{}}, "officers null": {"officers": nil}, "officer null": {"officers": []any{nil}},
+		"of another member": {"officers": []any{key("XB.ada", "ada")}}, "one of another": {"officers": []any{key("XA.ada", "ada"), key("XB.ben", "ben")}}, "the member itself": {"officers": []any{key("XA", "ada")}},
+		"no name": {"officers": []any{key("XA.", "ada")}}, "name in capitals": {"officers": []any{key("XA.Ada", "ada")}}, "no dot": {"officers": []any{key("XAada", "ada")}}, "two dots": {"officers": []any{key("XA.ada.b", "ada")}},
+		"one person with two keys": {"officers": []any{key("XA.ada", "ada"), key("XA.ada", "another")}}, "one key twice": {"officers": []any{key("XA.ada", "ada"), key("XA.ada", "ada")}},
+		"no kid": {"officers": []any{object{"kty": "OKP"}}}, "kid without a digest": {"officers": []any{object{"kid": "XA.ada/1"}}}, "unknown": {"until": 1},
+	},
+	TypeEmergency: {
+		"no originator": {"originator": gone{}}, "originator in lower case": {"originator": "xa"}, "no alert": {"alert": gone{}}, "alert UUIDv4": {"alert": "f47ac10b-58cc-4372-a567-0e02b2c3d479"},
+		"no number": {"number": gone{}}, "number 0": {"number": 0}, "number negative": {"number": -1}, "number fraction": {"number": 1.5},
+		"no threat": {"threat": gone{}}, "threat empty": {"threat": ""}, "threat blank": {"threat": " \n\t"}, "threat reorders": {"threat": "\u202e"}, "threat long": {"threat": strings.Repeat("x", alert.MaxText+1)},
+		"no duty": {"duty": gone{}}, "duty empty": {"duty": ""}, "duty blank": {"duty": " "}, "duty with controls": {"duty": "a\x00"},
+		"no members": {"members": gone{}}, "members null": {"members": nil}, "members empty": {"members": []any{}}, "member twice": {"members": []any{"XB", "XC", "XB"}}, "a community": {"members": []any{"coastal"}}, "the originator": {"members": []any{"XB", "XA"}},
+		"no compartments": {"compartments": gone{}}, "compartments null": {"compartments": nil}, "compartments empty": {"compartments": []any{}}, "compartment twice": {"compartments": []any{"tf-sea", "tf-sea"}}, "every compartment": {"compartments": []any{"*"}},
+		"no nbf": {"nbf": gone{}}, "nbf 0": {"nbf": 0}, "nbf negative": {"nbf": -1}, "no exp": {"exp": gone{}}, "exp at nbf": {"exp": 1_800_000_000}, "exp before nbf": {"exp": 1_799_999_999}, "exp over": {"exp": int64(alert.MaxTime) + 1, "nbf": int64(alert.MaxTime)},
+		"longer than 72 h": {"exp": 1_800_000_000 + 72*3600 + 1}, "longer by an earlier nbf": {"nbf": 1_799_999_999}, "far longer": {"nbf": 1}, "over at once": {"over": true}, "over null": {"over": nil}, "over a word": {"over": "yes"}, "unknown": {"release_list": []any{"XB"}},
+	},
 }
 
 type gone struct{}
+
+// someScheme has several names for a level, and none for two of them.
+func someScheme() Scheme {
+	return Scheme{URN: "urn:entente:policy:national:1", Title: "national", Levels: []SchemeLevel{
+		{Level: alert.Unclassified, Names: []string{"OUVERT"}}, {Level: alert.Restricted, Names: []string{"DIFFUSION RESTREINTE", "DR"}},
+		{Level: alert.Secret, Names: []string{"SECRET"}}}}
+}
+
+func national() object {
+	return object{"urn": "urn:entente:policy:national:1", "title": "national", "levels": []any{object{"level": "secret", "names": []any{"A"}}}}
+}
+
+// names is a registry's one scheme, of pairs of a level and its name.
+func names(pairs ...string) object {
+	var levels []any
+	for i := 0; i < len(pairs); i += 2 {
+		levels = append(levels, object{"level": pairs[i], "names": []any{pairs[i+1]}})
+	}
+	return object{"schemes": []any{with(national(), "levels", levels)}}
+}
 
 func mem(id string) object {
 	return object{"id": id, "name": id, "root_keys": []any{key(id, "r")}, "ceiling": "secret"}

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/strictjson"
@@ -34,13 +35,15 @@ type StatementType string
 
 // The statement types and their signers.
 const (
-	TypeRegistry   StatementType = "registry"   // the authority's offline key
-	TypeNodeKey    StatementType = "node-key"   // the member's root key
-	TypeRoster     StatementType = "roster"     // the lead member's root key
-	TypeAgreement  StatementType = "agreement"  // a root key of every party
-	TypeSuspension StatementType = "suspension" // the one party that suspends
-	TypeConsent    StatementType = "consent"    // a root or node key of the originator
-	TypePolicy     StatementType = "policy"     // policy officers, as many as the registry's quorum
+	TypeRegistry   StatementType = "registry"      // the authority's offline key
+	TypeNodeKey    StatementType = "node-key"      // the member's root key
+	TypeRoster     StatementType = "roster"        // the lead member's root key
+	TypeAgreement  StatementType = "agreement"     // a root key of every party
+	TypeSuspension StatementType = "suspension"    // the one party that suspends
+	TypeConsent    StatementType = "consent"       // a root or node key of the originator
+	TypePolicy     StatementType = "policy"        // policy officers, as many as the registry's quorum
+	TypeDuty       StatementType = "duty-officers" // the member's root key
+	TypeEmergency  StatementType = "emergency"     // two duty officers of the originator; one, or a root or node key, to end it
 )
 
 // Statement is the payload of a signed statement. Statements of one type and
@@ -71,8 +74,8 @@ func isDigest(s string) bool {
 func isTime(t int64) bool { return t > 0 && t <= alert.MaxTime }
 
 // ParseStatement reads a statement's payload and its body, one of *Registry,
-// *NodeKey, *Roster, *Agreement, *Suspension, *Consent and *Policy. Errors wrap
-// ErrInvalid or strictjson.ErrStrict.
+// *NodeKey, *Roster, *Agreement, *Suspension, *Consent, *Policy, *DutyOfficers and
+// *Emergency. Errors wrap ErrInvalid or strictjson.ErrStrict.
 func ParseStatement(payload []byte) (Statement, Body, error) {
 	if len(payload) > MaxStatement {
 		return Statement{}, nil, invalid("larger than %d bytes", MaxStatement)
@@ -99,6 +102,9 @@ func ParseStatement(payload []byte) (Statement, Body, error) {
 	}
 	if err := body.validate(); err != nil {
 		return Statement{}, nil, fmt.Errorf("%s: %w", s.Type, err)
+	}
+	if e, ok := body.(*Emergency); ok && (s.Revision > 2 || e.Over != (s.Revision == 2)) {
+		return Statement{}, nil, invalid("an emergency is declared by revision 1 and ended by revision 2")
 	}
 	if got := body.Subject(); got != s.Subject {
 		return Statement{}, nil, invalid("%s: sub is %.80q where the body says %.80q", s.Type, s.Subject, got)
@@ -139,9 +145,27 @@ func newBody(t StatementType) Body {
 		return &Consent{}
 	case TypePolicy:
 		return &Policy{}
+	case TypeDuty:
+		return &DutyOfficers{}
+	case TypeEmergency:
+		return &Emergency{}
 	}
 	return nil
 }
+
+// TypeOf returns the type of statement that a body stands in, "" for none.
+func TypeOf(b Body) StatementType {
+	for _, t := range Types {
+		if reflect.TypeOf(newBody(t)) == reflect.TypeOf(b) {
+			return t
+		}
+	}
+	return ""
+}
+
+// Types lists the statement types.
+var Types = []StatementType{TypeRegistry, TypeNodeKey, TypeRoster, TypeAgreement, TypeSuspension, TypeConsent,
+	TypePolicy, TypeDuty, TypeEmergency}
 
 // Digest returns the SHA-256 of a statement's payload in base64url, by which
 // successors and decisions name it.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/entente-hub/entente/api/alert"
 )
@@ -25,6 +26,9 @@ func (r *Registry) validate() error {
 	if err := r.validateSets(members); err != nil {
 		return err
 	}
+	if err := validateSchemes(r.Schemes, r.Members); err != nil {
+		return err
+	}
 	if !idRE.MatchString(r.Federation) {
 		return invalid("federation name %.70q", r.Federation)
 	}
@@ -41,14 +45,60 @@ func (r *Registry) validate() error {
 		return err // one key listed twice would be two of a quorum
 	}
 	switch {
-	case len(r.Schemes) == 0 || !unique(r.Schemes) || !all(r.Schemes, func(s string) bool { return strings.HasPrefix(s, "urn:") }):
-		return invalid("schemes: the URNs of one or more marking schemes, each once")
-	case r.PolicyOfficers.Quorum < 1 || r.PolicyOfficers.Quorum > len(r.PolicyOfficers.Keys):
-		return invalid("policy quorum %d of %d officers", r.PolicyOfficers.Quorum, len(r.PolicyOfficers.Keys))
+	case r.PolicyOfficers.Quorum < 2 || r.PolicyOfficers.Quorum > len(r.PolicyOfficers.Keys):
+		return invalid("policy quorum %d of %d officers: two at least", r.PolicyOfficers.Quorum, len(r.PolicyOfficers.Keys))
 	case !unique(r.Auditors) || slices.Contains(r.Auditors, ""):
 		return invalid("auditors: certificate names, each once")
 	case !isDays(r.Rules.MaxRetentionDays):
 		return invalid("max_retention_days: 1 to %d", maxDays)
+	}
+	return nil
+}
+
+// validateSchemes sees to it that a name in a scheme stands for one level, also for
+// a reader who does not mind capitals, and that members read schemes there are.
+func validateSchemes(schemes []Scheme, members []Member) error {
+	if len(schemes) == 0 {
+		return invalid("no marking scheme")
+	}
+	known := make(map[string]bool)
+	for _, s := range schemes {
+		if !strings.HasPrefix(s.URN, "urn:") || known[s.URN] {
+			return invalid("schemes: the URNs of marking schemes, each once: %.70q", s.URN)
+		}
+		known[s.URN] = true
+		if err := s.validate(); err != nil {
+			return err
+		}
+	}
+	for _, m := range members {
+		if m.Scheme != "" && !known[m.Scheme] {
+			return invalid("member %s reads scheme %.70q, which is not listed", m.ID, m.Scheme)
+		}
+	}
+	return nil
+}
+
+func (s Scheme) validate() error {
+	if err := checkText("title", s.Title); err != nil {
+		return err
+	}
+	if len(s.Levels) == 0 {
+		return invalid("scheme %s has no levels", s.URN)
+	}
+	levels, names := make(map[alert.Classification]bool), make(map[string]bool)
+	for _, l := range s.Levels {
+		if l.Level == 0 || levels[l.Level] || len(l.Names) == 0 {
+			return invalid("scheme %s: each level once, with a name or more", s.URN)
+		}
+		levels[l.Level] = true
+		for _, name := range l.Names {
+			folded := strings.ToLower(strings.ToUpper(name)) // both: some letters have several forms of one kind
+			if err := alert.CheckMarking(name); err != nil || name == "" || names[folded] {
+				return invalid("scheme %s: name %.70q is malformed or stands twice", s.URN, name)
+			}
+			names[folded] = true
+		}
 	}
 	return nil
 }
@@ -169,10 +219,57 @@ func (c *Consent) validate() error {
 }
 
 func (p *Policy) validate() error {
-	if !idRE.MatchString(p.Name) || !isDigest(p.Digest) {
-		return invalid("name and digest are needed")
+	if !idRE.MatchString(p.Name) || !isDigest(p.Digest) || p.Bundle < 1 {
+		return invalid("name, digest and the bundle's revision, from 1, are needed")
 	}
 	return nil
+}
+
+func (d *DutyOfficers) validate() error {
+	if d.Member == "" || d.Officers == nil {
+		return invalid("member and officers are needed")
+	}
+	if len(d.Officers) == 0 {
+		return nil
+	}
+	if err := checkKeys("the duty officers", "", d.Officers); err != nil {
+		return err
+	}
+	owners := make(map[string]bool)
+	for _, k := range d.Officers {
+		kid, err := keyID(k)
+		if err != nil {
+			return err
+		}
+		owner, _, _ := strings.Cut(kid, "/")
+		name, ok := strings.CutPrefix(owner, string(d.Member)+".")
+		if !ok || !idRE.MatchString(name) || owners[owner] {
+			return invalid("duty officer %.80q: a key of the owner %s.<name>, one a person", owner, d.Member)
+		}
+		owners[owner] = true
+	}
+	return nil
+}
+
+func (e *Emergency) validate() error {
+	switch {
+	case e.Originator == "" || e.Alert == "" || e.Number < 1:
+		return invalid("originator, alert and number, from 1, are needed")
+	case len(e.Members) == 0 || !unique(e.Members) || slices.Contains(e.Members, e.Originator):
+		return invalid("members, the originator not among them, each once, are needed")
+	case len(e.Compartments) == 0 || !unique(e.Compartments):
+		return invalid("the compartments concerned, each once, are needed")
+	case strings.TrimSpace(e.Threat) == "" || strings.TrimSpace(e.Duty) == "":
+		return invalid("threat and duty are needed")
+	case !isTime(e.ValidFrom) || !isTime(e.ValidUntil) || e.ValidUntil <= e.ValidFrom:
+		return invalid("nbf and a later exp are needed")
+	case e.ValidUntil-e.ValidFrom > int64(MaxEmergency/time.Second):
+		return invalid("an emergency lasts at most %.0f hours", MaxEmergency.Hours())
+	}
+	if err := checkText("threat", e.Threat); err != nil {
+		return err
+	}
+	return checkText("duty", e.Duty)
 }
 
 func all[T any](list []T, ok func(T) bool) bool {

@@ -19,21 +19,39 @@ type World struct {
 	TaskForces  map[alert.TaskForceID][]alert.MemberID
 	Agreements  []InForce // countersigned, within validity, not suspended; sorted by id
 	Consents    map[ConsentKey]Consent
-	Schemes     []string
+	Emergencies map[ConsentKey]Declared
+	Schemes     []Scheme
 	Rules       Rules
 }
 
-// ConsentKey names a consent: each member can consent to the release of any
+// Declared is an emergency in force and the digest of its statement.
+type Declared struct {
+	Emergency
+	Digest string
+}
+
+// Scheme returns a marking scheme by its URN, nil if it is not in use.
+func (w *World) Scheme(urn string) *Scheme {
+	for i := range w.Schemes {
+		if w.Schemes[i].URN == urn {
+			return &w.Schemes[i]
+		}
+	}
+	return nil
+}
+
+// ConsentKey names a consent, or an emergency: each member can consent to the release of any
 // alert id, and only that of the alert's own originator counts.
 type ConsentKey struct {
 	Originator alert.MemberID
 	Alert      alert.ID
 }
 
-// InForce is an agreement in force and the digest of its statement.
+// InForce is an agreement in force, the digest of its statement and its version.
 type InForce struct {
 	Agreement
-	Digest string
+	Digest  string
+	Version int64 // the statement's revision
 }
 
 // Gives reports whether data may flow from one member to the other under the

@@ -45,6 +45,7 @@ type Release struct {
 	Portion     alert.PortionID `json:"portion"`
 	Kind        Kind            `json:"kind"`                  // content or existence
 	Agreements  []string        `json:"agreements,omitempty"`  // statement digests, sorted
+	Emergency   string          `json:"emergency,omitempty"`   // digest of the statement without which it were not released
 	Obligations *Obligations    `json:"obligations,omitempty"` // with content only
 }
 

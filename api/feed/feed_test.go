@@ -22,7 +22,7 @@ func delivery() Delivery {
 	return Delivery{
 		Alert: "eyJ.e30.c2ln~WyJz~",
 		Releases: []Release{
-			{Portion: "p1", Kind: Content, Agreements: []string{"digest-1"}, Obligations: &Obligations{
+			{Portion: "p1", Kind: Content, Agreements: []string{"digest-1"}, Emergency: "digest-2", Obligations: &Obligations{
 				Purposes: []alert.Purpose{"investigation"}, HoldUntil: 1_900_000_000, Onward: true, Handling: []alert.Handling{"H1"}}},
 			{Portion: "p2", Kind: Existence},
 		},
@@ -34,7 +34,7 @@ func delivery() Delivery {
 func TestDeliveryBytesAndDigest(t *testing.T) {
 	want := `{"alert":"eyJ.e30.c2ln~WyJz~",` + // SD-JWT, reduced
 		`"releases":[` +
-		`{"portion":"p1","kind":"content","agreements":["digest-1"],` +
+		`{"portion":"p1","kind":"content","agreements":["digest-1"],"emergency":"digest-2",` +
 		`"obligations":{"purposes":["investigation"],"hold_until":1900000000,"onward":true,"handling":["H1"]}},` +
 		`{"portion":"p2","kind":"existence"}],` + // existence binds to nothing
 		`"revision":"rev-1","policy":"policy-1","released_at":1800000000}`
@@ -131,7 +131,7 @@ func TestDigestIsSensitiveToEveryField(t *testing.T) {
 		}
 	}
 	walk("delivery", func(d *Delivery) reflect.Value { return reflect.ValueOf(d).Elem() })
-	if fields != 13 {
+	if fields != 15 {
 		t.Errorf("%d fields were changed: a new one belongs in delivery()", fields)
 	}
 	for name, change := range map[string]func(*Delivery){

@@ -32,13 +32,15 @@ const (
 var Members = []alert.MemberID{"XA", "XB", "XC"}
 
 // Federation is three members with root and node keys, a registry, node-key
-// statements, one agreement of XA and XB, and a policy.
+// statements, one agreement of XA and XB, and a policy. Duty officers, two of each
+// member, have keys and no statement yet: see DutyOfficers.
 type Federation struct {
 	tb         testing.TB
 	Authority  keys.Signer
 	HubKey     keys.Signer
-	Officer    keys.Signer
+	Officers   []keys.Signer
 	Root, Node map[alert.MemberID]keys.Signer
+	Duty       map[alert.MemberID][]keys.Signer
 	CA         *pki.CA
 	Statements [][]byte // registry, node keys, agreement, policy
 	Agreement  string   // digest of the agreement's statement
@@ -50,13 +52,16 @@ type Federation struct {
 func New(tb testing.TB) *Federation {
 	tb.Helper()
 	f := &Federation{tb: tb, Start: time.Now().Add(-time.Hour).Truncate(time.Second),
-		Root: make(map[alert.MemberID]keys.Signer), Node: make(map[alert.MemberID]keys.Signer)}
-	f.Authority, f.HubKey, f.Officer = f.Key("authority"), f.Key(string(HubID)), f.Key("officer")
+		Root: make(map[alert.MemberID]keys.Signer), Node: make(map[alert.MemberID]keys.Signer),
+		Duty: make(map[alert.MemberID][]keys.Signer)}
+	f.Authority, f.HubKey = f.Key("authority"), f.Key(string(HubID))
+	f.Officers = []keys.Signer{f.Key("officer-1"), f.Key("officer-2")}
 	var err error
 	f.CA, err = pki.NewCA("nodetest")
 	f.must(err)
 	for _, m := range Members {
 		f.Root[m], f.Node[m] = f.Key(string(m)), f.Key(string(m))
+		f.Duty[m] = []keys.Signer{f.Key(string(m) + ".duty-1"), f.Key(string(m) + ".duty-2")}
 	}
 	f.Statements = append(f.Statements, f.Registry(1, "", f.HubKey))
 	for _, m := range Members {
@@ -64,7 +69,7 @@ func New(tb testing.TB) *Federation {
 	}
 	agreement, digest := f.Agree(1, "", "smuggling-ab", f.Root["XA"], f.Root["XB"])
 	f.Policy = federation.Digest([]byte("policy"))
-	policy, _ := f.State(federation.TypePolicy, &federation.Policy{Name: "release", Digest: f.Policy}, 1, "", f.Officer)
+	policy, _ := f.State(federation.TypePolicy, &federation.Policy{Name: "release", Digest: f.Policy, Bundle: 1}, 1, "", f.Officers[0], f.Officers[1])
 	f.Statements, f.Agreement = append(f.Statements, agreement, policy), digest
 	return f
 }
@@ -105,9 +110,15 @@ func (f *Federation) State(t federation.StatementType, body federation.Body, rev
 // Registry signs a registry with the hub's keys.
 func (f *Federation) Registry(rev int64, prev string, hub ...keys.Signer) []byte {
 	f.tb.Helper()
-	r := &federation.Registry{Federation: "nodetest", Schemes: []string{Scheme},
+	return f.RegistryWith(rev, prev, func(*federation.Registry) {}, hub...)
+}
+
+// RegistryWith is Registry with something changed.
+func (f *Federation) RegistryWith(rev int64, prev string, change func(*federation.Registry), hub ...keys.Signer) []byte {
+	f.tb.Helper()
+	r := &federation.Registry{Federation: "nodetest", Schemes: []federation.Scheme{federation.PlainScheme(Scheme, "plain")},
 		Hub:            federation.Hub{ID: HubID},
-		PolicyOfficers: federation.PolicyOfficer{Quorum: 1, Keys: []federation.Key{f.JWK(f.Officer)}},
+		PolicyOfficers: federation.PolicyOfficer{Quorum: 2, Keys: []federation.Key{f.JWK(f.Officers[0]), f.JWK(f.Officers[1])}},
 		Rules:          federation.Rules{MaxRetentionDays: 365}}
 	for _, k := range hub {
 		r.Hub.Keys = append(r.Hub.Keys, f.JWK(k))
@@ -116,6 +127,7 @@ func (f *Federation) Registry(rev int64, prev string, hub ...keys.Signer) []byte
 		r.Members = append(r.Members, federation.Member{ID: m, Name: "Member " + string(m),
 			RootKeys: []federation.Key{f.JWK(f.Root[m])}, Ceiling: alert.Secret})
 	}
+	change(r)
 	raw, _ := f.State(federation.TypeRegistry, r, rev, prev, f.Authority)
 	return raw
 }
@@ -135,6 +147,17 @@ func (f *Federation) Agree(rev int64, prev string, id federation.AgreementID, si
 		Parties: []alert.MemberID{"XA", "XB"}, Categories: []alert.Category{"smuggling"}, MaxClassification: alert.Secret,
 		PersonalData: alert.Personal, Purposes: []alert.Purpose{"investigation"}, RetentionDays: 30 + int(rev),
 		ValidFrom: f.Start.Add(-24 * time.Hour).Unix(), ValidUntil: f.Start.AddDate(1, 0, 0).Unix()}, rev, prev, signers...)
+}
+
+// DutyOfficers names a member's duty officers, signed with its root.
+func (f *Federation) DutyOfficers(m alert.MemberID) []byte {
+	f.tb.Helper()
+	d := &federation.DutyOfficers{Member: m}
+	for _, k := range f.Duty[m] {
+		d.Officers = append(d.Officers, f.JWK(k))
+	}
+	raw, _ := f.State(federation.TypeDuty, d, 1, "", f.Root[m])
+	return raw
 }
 
 // Certificate issues a TLS certificate for loopback.

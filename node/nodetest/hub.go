@@ -39,6 +39,7 @@ type Hub struct {
 	Published  []string // alerts taken, in order
 	Acks       []string
 	Polls      int
+	Negotiated
 
 	Wait      bool                                         // polls wait for news
 	Down      bool                                         // every answer is Unavailable
@@ -177,7 +178,7 @@ func (h *Hub) routes() http.Handler {
 	handle("POST /v1/alerts", h.publish)
 	handle("POST /v1/audience", func(alert.MemberID, *http.Request) (any, error) {
 		return hubapi.AudienceAnswer{Revision: "r", Policy: "p", Portions: []hubapi.PortionAudience{{Portion: "main",
-			Members: []hubapi.MemberDecision{{Member: "XB", Release: hubapi.Content}}}}}, nil
+			Members: []hubapi.MemberDecision{{Member: "XB", Release: hubapi.MemberDecisionReleaseContent}}}}}, nil
 	})
 	handle("GET /v1/feed", h.poll)
 	handle("POST /v1/feed/acks", h.acknowledge)
@@ -192,6 +193,7 @@ func (h *Hub) routes() http.Handler {
 		return hubapi.Checkpoint{Checkpoint: h.checkpoint()}, nil
 	})
 	handle("GET /v1/log/consistency", h.consistency)
+	h.negotiation(handle)
 	return mux
 }
 
