@@ -15,7 +15,8 @@ import (
 type giver struct {
 	agreements []*federation.InForce
 	once       sync.Once
-	others     *ast.Term               // all members but the giver
+	others     bitset                  // all members but the giver
+	recipients *ast.Term               // others, for the rules
 	table      *ast.Term               // category → purpose → level → personal data → receivers
 	to         [][]*federation.InForce // by receiver's position
 }
@@ -62,13 +63,13 @@ type cell struct {
 }
 
 func (w *World) indexGiver(g *giver, originator alert.MemberID) {
-	others := w.newBits()
+	g.others = w.newBits()
 	for i, m := range w.members {
 		if m != originator {
-			others.add(i)
+			g.others.add(i)
 		}
 	}
-	g.others = w.sets.set(others)
+	g.recipients = w.sets.set(g.others)
 	cells := make(map[cell]bitset)
 	g.to = make([][]*federation.InForce, len(w.members))
 	for _, a := range g.agreements {

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"sync"
 
 	"github.com/entente-hub/entente/api/alert"
@@ -11,7 +12,7 @@ import (
 
 // MaxRemembered bounds the decisions that a World remembers; beyond it the one
 // longest unused is forgotten and would be made again. A decision takes about
-// half a KiB, and 20 bytes a member.
+// a KiB, and two bytes a member.
 const MaxRemembered = 1 << 15
 
 // Query asks who may have a portion. The label must be in canonical form
@@ -25,9 +26,13 @@ type Query struct {
 }
 
 // Key returns all that the answer depends on besides originator and revisions:
-// alert.Label.ReleaseKey, and whose the sources are.
-func (q Query) Key() string {
+// alert.Label.ReleaseKey, whose the sources are, and the emergency in force for
+// the alert, where the label has compartments.
+func (w *World) Key(q Query) string {
 	key := q.Label.ReleaseKey(q.Alert)
+	if e, ok := w.declared(q); ok {
+		key += "\nemergency " + e.Digest
+	}
 	for _, id := range q.Label.DerivedFrom {
 		key += "\n" + string(id) + " " + string(q.Sources[id])
 	}
@@ -35,12 +40,11 @@ func (q Query) Key() string {
 }
 
 // Decide returns the decision for a label, made once for each originator and
-// Query.Key: callers who come while it is being made wait for it.
+// World.Key: callers who come while it is being made wait for it.
 // A caller that stops waiting does not stop the others. Errors are those of ctx
-// or wrap ErrPolicy; they are not remembered. A label that was never parsed has no
-// canonical form: it panics, as alert.Label.Canonical does.
+// or wrap ErrPolicy; they are not remembered.
 func (w *World) Decide(ctx context.Context, q Query) (*Audience, error) {
-	d, first := w.memo.get(memoKey{q.Originator, sha256.Sum256([]byte(q.Key()))})
+	d, first := w.memo.get(w.memoKey(&q))
 	if !first {
 		select {
 		case <-d.done:
@@ -62,16 +66,54 @@ func (w *World) Decide(ctx context.Context, q Query) (*Audience, error) {
 
 // evaluate asks the rules.
 func (w *World) evaluate(ctx context.Context, q Query) (*Audience, error) {
-	decision, err := evaluate(ctx, w.engine.release, w.input(q))
+	g := w.given(q.Originator)
+	decision, err := evaluate(ctx, w.engine.release, w.input(q, g))
 	if err != nil {
 		return nil, err
 	}
-	return w.audience(q.Originator, decision)
+	return w.audience(g.others, decision)
 }
 
-type memoKey struct {
-	originator alert.MemberID
-	label      [sha256.Size]byte // of Query.Key, which may be long
+// memoKey names what World.Key names, and the originator, in less time: it is
+// made for each look-up.
+type memoKey [sha256.Size]byte
+
+func (w *World) memoKey(q *Query) memoKey {
+	l := &q.Label
+	b := make([]byte, 0, 2048)
+	b = texts(b, q.Originator)
+	b = texts(b, l.Policy, l.MarkedAs, l.HandlingText)
+	b = append(b, byte(l.Classification), byte(l.TLP), byte(l.PersonalData), 0)
+	if l.OriginatorControl {
+		b[len(b)-1] = 1
+	}
+	b = texts(b, l.Compartments...)
+	b = texts(b, l.ReleasableTo...)
+	b = texts(b, l.DiscoverableTo...)
+	b = texts(b, l.Categories...)
+	b = texts(b, l.Purposes...)
+	b = texts(b, l.Handling...)
+	b = texts(b, l.DerivedFrom...)
+	for _, id := range l.DerivedFrom {
+		b = texts(b, q.Sources[id])
+	}
+	if l.OriginatorControl || len(l.DerivedFrom) > 0 {
+		b = texts(b, q.Alert)
+	}
+	if e, ok := w.declared(*q); ok {
+		b = texts(b, e.Digest)
+	}
+	return sha256.Sum256(b)
+}
+
+// texts appends a list so that it can be told where each text and the list end.
+func texts[T ~string](b []byte, list ...T) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, s := range list {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	return b
 }
 
 // decision is a remembered answer; it is complete once done is closed.

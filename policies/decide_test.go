@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -45,6 +46,35 @@ func TestAudience(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { a.Of("XB") }); n != 0 {
 		t.Errorf("Of allocates %v times", n)
+	}
+}
+
+// TestOnlyRecipientsAreInAnAudience: sets of the rules may name the originator,
+// strangers and what is no member at all; nothing comes of it.
+func TestOnlyRecipientsAreInAnAudience(t *testing.T) {
+	modules := Embedded()
+	const file = "release/decision/decision.rego"
+	for _, set := range []string{"audience.discoverers", "active.permits", "originator_control.permits", "third_party.permits"} {
+		modules[file] = strings.ReplaceAll(modules[file], " "+set, " "+set+` | {input.originator, "XB", "XC", "ZZ", "", 1, ["XD"]}`)
+	}
+	e, err := Compile(modules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := fixedQuery()
+	q.Label.ReleasableTo = []alert.Audience{"XA", "XB"}
+	a := decided(t, mustWorld(t, e, fixedWorld()), q)
+	if !slices.Equal(a.Content(), []alert.MemberID{"XB"}) || !slices.Equal(a.Existence(), []alert.MemberID{"XC"}) {
+		t.Errorf("content %v, existence %v", a.Content(), a.Existence())
+	}
+	var all []alert.MemberID
+	for m, kind := range a.All() {
+		if all = append(all, m); kind != a.Of(m) {
+			t.Errorf("%s: %s, and %s", m, kind, a.Of(m))
+		}
+	}
+	if !slices.Equal(all, []alert.MemberID{"XA", "XB", "XC", "XD"}) {
+		t.Errorf("all: %v", all)
 	}
 }
 
@@ -110,7 +140,7 @@ func TestConcurrentDecisions(t *testing.T) {
 func TestMemoIsBounded(t *testing.T) {
 	var m memo
 	m.init()
-	key := func(i int) memoKey { return memoKey{"XA", sha256.Sum256([]byte(fmt.Sprint(i)))} }
+	key := func(i int) memoKey { return sha256.Sum256([]byte(fmt.Sprint(i))) }
 	for i := range MaxRemembered {
 		d, first := m.get(key(i))
 		if !first {
@@ -134,13 +164,10 @@ func TestMemoIsBounded(t *testing.T) {
 }
 
 func TestFailuresAreNotRemembered(t *testing.T) {
-	modules, err := embedded("release", "admission")
-	if err != nil {
-		t.Fatal(err)
-	}
+	modules := Embedded()
 	const file = "release/decision/decision.rego"
-	modules[file] = strings.Replace(modules[file], `"existence": existence`, `"existence": existence | {"ZZ"}`, 1)
-	e, err := load(modules)
+	modules[file] = strings.Replace(modules[file], "audience.discoverers", "[audience.discoverers]", 1)
+	e, err := Compile(modules)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +187,7 @@ func TestFailuresAreNotRemembered(t *testing.T) {
 func TestWaitingEnds(t *testing.T) {
 	w := mustWorld(t, mustLoad(t), fixedWorld())
 	q := fixedQuery()
-	pending, first := w.memo.get(memoKey{q.Originator, sha256.Sum256([]byte(q.Key()))})
+	pending, first := w.memo.get(w.memoKey(&q))
 	if !first {
 		t.Fatal("decided before")
 	}
@@ -173,5 +200,58 @@ func TestWaitingEnds(t *testing.T) {
 	w.memo.finish(pending)
 	if a, err := w.Decide(ctx, q); err != nil || a != pending.audience {
 		t.Errorf("a known answer needs no waiting: %v", err)
+	}
+}
+
+// TestMemoKeyNamesWhatKeyNames: two questions are remembered as one where Key and
+// the originator are the same, and only there; a field that is added to labels may
+// not be forgotten.
+func TestMemoKeyNamesWhatKeyNames(t *testing.T) {
+	r, e := newRand(t), mustLoad(t)
+	g, fw := newWorld(r)
+	w := mustWorld(t, e, fw)
+	keys, memo := make(map[string]memoKey), make(map[memoKey]string)
+	note := func(q Query) {
+		key, short := string(q.Originator)+"\n"+w.Key(q), w.memoKey(&q)
+		if other, known := keys[key]; known && other != short {
+			t.Fatalf("two names for one question: %+v", q)
+		}
+		if other, known := memo[short]; known && other != key {
+			t.Fatalf("one name for two questions:\n%s\n%s", key, other)
+		}
+		keys[key], memo[short] = short, key
+	}
+	asked := 0
+	for range 300 {
+		q := g.query(t)
+		note(q)
+		for i := range reflect.TypeFor[alert.Label]().NumField() {
+			changed := q
+			switch f := reflect.ValueOf(&changed.Label).Elem().Field(i); f.Kind() {
+			case reflect.String:
+				f.SetString(f.String() + "x")
+			case reflect.Int:
+				f.SetInt(f.Int()%3 + 1)
+			case reflect.Bool:
+				f.SetBool(!f.Bool())
+			case reflect.Slice:
+				more := reflect.New(f.Type().Elem()).Elem()
+				more.SetString("x")
+				f.Set(reflect.Append(f.Slice3(0, f.Len(), f.Len()), more))
+			default:
+				t.Fatalf("a field of kind %s", f.Kind())
+			}
+			note(changed)
+			asked++
+		}
+		other := q
+		other.Sources = nil
+		note(other)
+		other = q
+		other.Alert = pick(r, g.sources...)
+		note(other)
+	}
+	if len(keys) < asked/2 {
+		t.Errorf("%d questions in %d: the test has no bite", len(keys), asked)
 	}
 }

@@ -9,23 +9,71 @@ import (
 	"github.com/entente-hub/entente/api/federation"
 )
 
+// What most questions say in the same way, shared between them.
+var (
+	nobody     = ast.NewTerm(ast.NewSet())
+	nothing    = object()
+	emptyList  = object("members", nobody, "communities", nobody)
+	noRelief   = object("members", nobody, "compartments", nobody)
+	vocabulary = newVocabulary()
+)
+
+// newVocabulary makes a term for each word of the closed vocabularies of labels.
+func newVocabulary() map[string]*ast.Term {
+	out := make(map[string]*ast.Term)
+	add := func(s string) { out[s] = ast.StringTerm(s) }
+	add("")
+	for _, c := range alert.Categories {
+		add(string(c))
+	}
+	for _, p := range alert.Purposes {
+		add(string(p))
+	}
+	for _, h := range alert.HandlingCodes {
+		add(string(h))
+	}
+	for _, level := range levels {
+		add(level.String())
+	}
+	for _, kind := range kindsOfData {
+		add(kind.String())
+	}
+	for tlp := alert.Clear; tlp <= alert.Red; tlp++ {
+		add(tlp.String())
+	}
+	return out
+}
+
+// word returns the term of a string, the shared one where there is one.
+func word(s string) *ast.Term {
+	if t, ok := vocabulary[s]; ok {
+		return t
+	}
+	return ast.StringTerm(s)
+}
+
 // input builds what the rules of release see: the question, the world's index
-// and, of the agreements and consents, those that the question can touch.
-func (w *World) input(q Query) ast.Value {
-	g := w.given(q.Originator)
-	consent := object()
-	if c, ok := w.consent(q.Originator, q.Alert); ok && q.Label.OriginatorControl {
-		consent = c
+// and, of the agreements, consents and emergencies, those that the question can
+// touch. It holds nothing that Key does not: what is remembered under a key would
+// not hold for all who ask under it.
+func (w *World) input(q Query, g *giver) ast.Value {
+	consent, id := nothing, ""
+	if own, ok := w.consent(q.Originator, q.Alert); ok && q.Label.OriginatorControl {
+		consent = own
+	}
+	if q.Label.OriginatorControl || len(q.Label.DerivedFrom) > 0 {
+		id = string(q.Alert)
 	}
 	return object(
 		"originator", w.memberTerm(q.Originator),
-		"alert", ast.StringTerm(string(q.Alert)),
+		"alert", word(id),
 		"label", w.label(&q.Label),
 		"world", w.index,
-		"recipients", g.others,
+		"recipients", g.recipients,
 		"given", g.table,
 		"consent", consent,
 		"consents", w.sources(q),
+		"emergency", w.emergency(q),
 	).Value
 }
 
@@ -33,15 +81,16 @@ func (w *World) input(q Query) ast.Value {
 // name; a list of an audience is split into the two kinds of entry.
 func (w *World) label(l *alert.Label) *ast.Term {
 	return object(
-		"policy", ast.StringTerm(l.Policy),
-		"classification", ast.StringTerm(l.Classification.String()),
-		"tlp", ast.StringTerm(l.TLP.String()),
+		"policy", word(l.Policy),
+		"marked_as", word(l.MarkedAs),
+		"classification", word(l.Classification.String()),
+		"tlp", word(l.TLP.String()),
 		"compartments", stringSet(l.Compartments),
 		"releasable_to", w.audienceList(l.ReleasableTo),
 		"discoverable_to", w.audienceList(l.DiscoverableTo),
 		"categories", stringSet(l.Categories),
 		"purposes", stringSet(l.Purposes),
-		"personal_data", ast.StringTerm(l.PersonalData.String()),
+		"personal_data", word(l.PersonalData.String()),
 		"handling", stringSet(l.Handling),
 		"originator_control", ast.InternedTerm(l.OriginatorControl),
 		"derived_from", stringSet(l.DerivedFrom),
@@ -49,15 +98,19 @@ func (w *World) label(l *alert.Label) *ast.Term {
 }
 
 func (w *World) audienceList(list []alert.Audience) *ast.Term {
-	members, communities := ast.NewSetWithCapacity(len(list)), ast.NewSet()
+	if len(list) == 0 {
+		return emptyList
+	}
+	var members []alert.MemberID
+	var communities []string
 	for _, a := range list {
 		if m, ok := a.Member(); ok {
-			members.Add(w.memberTerm(m))
+			members = append(members, m)
 		} else {
-			communities.Add(ast.StringTerm(string(a)))
+			communities = append(communities, string(a))
 		}
 	}
-	return object("members", ast.NewTerm(members), "communities", ast.NewTerm(communities))
+	return object("members", w.memberSet(members), "communities", stringSet(communities))
 }
 
 // consent returns a member's consent to the release of an alert, as far as it has
@@ -73,6 +126,9 @@ func (w *World) consent(of alert.MemberID, id alert.ID) (*ast.Term, bool) {
 // sources returns the consents to the alert's sources, each of the member whose
 // alert it is.
 func (w *World) sources(q Query) *ast.Term {
+	if len(q.Label.DerivedFrom) == 0 {
+		return nothing
+	}
 	o := ast.NewObject()
 	for _, id := range q.Label.DerivedFrom {
 		if c, ok := w.consent(q.Sources[id], id); ok {
@@ -82,10 +138,44 @@ func (w *World) sources(q Query) *ast.Term {
 	return ast.NewTerm(o)
 }
 
+// emergency returns what the originator has declared for the alert: nobody and
+// nothing unless an emergency is in force and the label has compartments.
+func (w *World) emergency(q Query) *ast.Term {
+	e, ok := w.declared(q)
+	if !ok {
+		return noRelief
+	}
+	return object("members", w.memberSet(e.Members), "compartments", stringSet(e.Compartments))
+}
+
+// declared returns the emergency in force for the alert that a query is about, if
+// it can matter: without compartments there is nothing that it could open.
+func (w *World) declared(q Query) (federation.Declared, bool) {
+	if len(q.Label.Compartments) == 0 {
+		return federation.Declared{}, false
+	}
+	e, ok := w.world.Emergencies[federation.ConsentKey{Originator: q.Originator, Alert: q.Alert}]
+	return e, ok
+}
+
+func (w *World) memberSet(list []alert.MemberID) *ast.Term {
+	if len(list) == 0 {
+		return nobody
+	}
+	set := ast.NewSetWithCapacity(len(list))
+	for _, m := range list {
+		set.Add(w.memberTerm(m))
+	}
+	return ast.NewTerm(set)
+}
+
 func stringSet[T ~string](list []T) *ast.Term {
+	if len(list) == 0 {
+		return nobody
+	}
 	set := ast.NewSetWithCapacity(len(list))
 	for _, s := range list {
-		set.Add(ast.StringTerm(string(s)))
+		set.Add(word(string(s)))
 	}
 	return ast.NewTerm(set)
 }

@@ -37,6 +37,9 @@ func (w *World) Release(a *Audience, m alert.MemberID, p alert.PortionID, q Quer
 		Handling: slices.Clone(q.Label.Handling),
 		Onward:   a.onward && passedOn(cited),
 	}}
+	if digest, exp, ok := w.rescued(m, q); ok {
+		out.Emergency, until = digest, min(until, exp)
+	}
 	for _, c := range cited {
 		until = min(until, issuedAt+int64(c.RetentionDays)*secondsPerDay)
 		out.Agreements = append(out.Agreements, c.Digest)
@@ -44,6 +47,19 @@ func (w *World) Release(a *Audience, m alert.MemberID, p alert.PortionID, q Quer
 	slices.Sort(out.Agreements)
 	out.Obligations.HoldUntil = until
 	return out
+}
+
+// rescued reports whether a member has content only because an emergency is in
+// force: it is not in every compartment. It returns the statement's digest and the
+// emergency's end, beyond which nothing is held.
+func (w *World) rescued(m alert.MemberID, q Query) (digest string, until int64, ok bool) {
+	e, ok := w.declared(q)
+	if !ok || !slices.ContainsFunc(q.Label.Compartments, func(c alert.TaskForceID) bool {
+		return !slices.Contains(w.world.TaskForces[c], m)
+	}) {
+		return "", 0, false
+	}
+	return e.Digest, e.ValidUntil, true
 }
 
 // cited returns the agreements between two members that cover any category of

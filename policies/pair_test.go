@@ -58,8 +58,13 @@ func pairData(w *federation.World) map[string]any {
 	for key, c := range w.Consents {
 		put(consents, string(key.Alert), string(key.Originator), words(c.Recipients))
 	}
+	emergencies := map[string]any{}
+	for key, e := range w.Emergencies {
+		put(emergencies, string(key.Alert), string(key.Originator),
+			map[string]any{"members": words(e.Members), "compartments": words(e.Compartments)})
+	}
 	return map[string]any{"world": map[string]any{"members": members, "communities": communities, "task_forces": forces,
-		"agreements": agreements, "consents": consents}}
+		"agreements": agreements, "consents": consents, "emergencies": emergencies}}
 }
 
 func put(o map[string]any, first, second string, v any) {
@@ -118,7 +123,8 @@ func (p pairEngine) decide(t testing.TB, input ast.Value) (kind string, codes in
 // TestPairRulesAgreeWithOracle: what the benchmark compares with gives the same answers.
 func TestPairRulesAgreeWithOracle(t *testing.T) {
 	r := newRand(t)
-	for range 40 {
+	excused := 0
+	for range 100 {
 		g, w := newWorld(r)
 		p := newPairEngine(t, w)
 		for range 3 {
@@ -131,10 +137,16 @@ func TestPairRulesAgreeWithOracle(t *testing.T) {
 					continue
 				}
 				want, codes := oracle(w, q.Originator, m, q.Label, q.Alert, q.Sources)
+				if !codes["need-to-know"] && !oracleInAll(w, q.Label.Compartments, m) {
+					excused++
+				}
 				if got, n := p.decide(t, p.input(t, q, m)); got != string(want) || n != len(codes) {
 					t.Fatalf("%s: pair rules say %s with %d codes, oracle %s %v\n%+v", m, got, n, want, codes, q)
 				}
 			}
 		}
+	}
+	if excused < 20 {
+		t.Errorf("only %d were excused by an emergency", excused)
 	}
 }

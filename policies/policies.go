@@ -1,6 +1,7 @@
 // Package policies says what is permitted: who may have which portion of an
-// alert (release), which alerts the federation takes in (admission), and what
-// a member's own rules let out (egress). The rules are Rego, in the folders
+// alert (release), which alerts the federation takes in (admission), what a
+// member's own rules let out (egress), and which of its own users may read what
+// it holds (ingress). The rules are Rego, in the folders
 // beside this file; the Go code compiles them once, indexes a federation.World
 // as sets of members for them, and keeps their answers. It decides nothing
 // itself and fails closed: an answer that is not exactly of the expected shape
@@ -27,9 +28,10 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
-//go:embed release admission egress
+//go:embed release admission egress ingress
 var sources embed.FS
 
 // ErrPolicy is wrapped by every error that lies in the rules rather than in
@@ -56,22 +58,32 @@ type Engine struct {
 }
 
 // Load compiles the embedded rules in strict mode. Errors wrap ErrPolicy.
-func Load() (*Engine, error) {
+func Load() (*Engine, error) { return Compile(Embedded()) }
+
+// Embedded returns the rules of release and admission that the binary carries,
+// as name → source, tests left out: {"release/active/active.rego": "package …"}.
+func Embedded() map[string]string {
 	modules, err := embedded("release", "admission")
 	if err != nil {
-		return nil, err
+		panic("policies: embedded files can not be read: " + err.Error()) // they are part of the binary
 	}
-	return load(modules)
+	return modules
 }
 
-// load compiles a bundle: module name → source.
-func load(modules map[string]string) (*Engine, error) {
+// Compile compiles the rules of release and admission in strict mode, given as
+// Embedded gives them. They see nothing but their input, are of packages below
+// entente.release and entente.admission, and define both answers that are asked
+// of them. Errors wrap ErrPolicy.
+func Compile(modules map[string]string) (*Engine, error) {
 	compiler, err := compile(modules)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{digest: digest(modules)}
-	if e.rules, err = releaseRules(compiler); err != nil {
+	if err := checkPackages(compiler); err != nil {
+		return nil, err
+	}
+	e := &Engine{digest: Digest(modules)}
+	if e.rules, err = rulesBelow(compiler, releasePackage); err != nil {
 		return nil, err
 	}
 	if e.admitting, err = rulesOf(compiler, "entente.admission"); err != nil {
@@ -86,9 +98,26 @@ func load(modules map[string]string) (*Engine, error) {
 	return e, nil
 }
 
-// Digest returns the SHA-256, base64url, of the rules of release and admission:
-// over each module's name and source, in the order of the names, each with its
-// length before it. federation.Policy names a bundle by it.
+// checkPackages refuses what would be undefined without an error: a query that
+// no rule answers, and rules where none is looked for.
+func checkPackages(c *ast.Compiler) error {
+	for name, m := range c.Modules {
+		pkg := packageOf(m)
+		if pkg != "entente.admission" && !strings.HasPrefix(pkg, "entente.admission.") &&
+			pkg != "entente.release" && !strings.HasPrefix(pkg, releasePackage) {
+			return broken("%s is of package %s, which is neither of release nor of admission", name, pkg)
+		}
+	}
+	for _, query := range []string{releaseQuery, admissionQuery} {
+		if len(c.GetRules(ast.MustParseRef(query))) == 0 {
+			return broken("no rule defines %s", query)
+		}
+	}
+	return nil
+}
+
+// Digest returns the Digest of the engine's rules of release and admission.
+// federation.Policy names a bundle by it.
 func (e *Engine) Digest() string { return e.digest }
 
 // Rules returns the rules of release, in the order in which their codes are
@@ -117,7 +146,10 @@ func embedded(folders ...string) (map[string]string, error) {
 	return modules, nil
 }
 
-func digest(modules map[string]string) string {
+// Digest returns the SHA-256, base64url, of rules: over each module's name and
+// source, in the order of the names, each with its length before it, as a 64-bit
+// number, most significant byte first.
+func Digest(modules map[string]string) string {
 	h := sha256.New()
 	part := func(s string) {
 		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(s))))
@@ -136,7 +168,7 @@ func compile(modules map[string]string) (*ast.Compiler, error) {
 	parsed := make(map[string]*ast.Module, len(modules))
 	for name, src := range modules {
 		m, err := ast.ParseModuleWithOpts(name, src, ast.ParserOptions{
-			ProcessAnnotation: true, RegoVersion: ast.RegoV1, Capabilities: capabilities()})
+			ProcessAnnotation: true, RegoVersion: ast.RegoV1, Capabilities: Capabilities()})
 		if err != nil {
 			return nil, broken("parse: %w", err)
 		}
@@ -145,7 +177,7 @@ func compile(modules map[string]string) (*ast.Compiler, error) {
 		}
 		parsed[name] = m
 	}
-	compiler := ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities())
+	compiler := ast.NewCompiler().WithStrict(true).WithCapabilities(Capabilities())
 	if compiler.Compile(parsed); compiler.Failed() {
 		return nil, broken("compile: %w", compiler.Errors)
 	}
@@ -166,10 +198,10 @@ func prepare(compiler *ast.Compiler, query string, data map[string]any) (rego.Pr
 	return p, nil
 }
 
-// capabilities returns the builtins that rules may use: those whose answer
+// Capabilities returns the builtins that rules may use: those whose answer
 // depends on nothing but their arguments. No rule can reach the network, the
 // environment, the clock or chance.
-func capabilities() *ast.Capabilities {
+func Capabilities() *ast.Capabilities {
 	all := ast.CapabilitiesForThisVersion()
 	all.AllowNet = []string{}
 	all.Builtins = slices.DeleteFunc(all.Builtins, func(b *ast.Builtin) bool {
@@ -181,8 +213,12 @@ func capabilities() *ast.Capabilities {
 
 // evaluate runs a prepared query and returns its one value as OPA has it.
 func evaluate(ctx context.Context, p rego.PreparedEvalQuery, input ast.Value) (*ast.Term, error) {
-	rs, err := p.Eval(ctx, rego.EvalParsedInput(input), rego.EvalMetrics(metrics.NoOp()),
-		rego.EvalGenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil }))
+	options := []rego.EvalOption{rego.EvalParsedInput(input), rego.EvalMetrics(metrics.NoOp()),
+		rego.EvalGenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil })}
+	if ctx.Done() == nil { // spares a goroutine that would wait for it
+		options = append(options, rego.EvalExternalCancel(topdown.NewCancel()))
+	}
+	rs, err := p.Eval(ctx, options...)
 	if err != nil {
 		return nil, broken("evaluate: %w", err)
 	}

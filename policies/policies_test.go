@@ -32,7 +32,7 @@ func TestRulesComeFromMetadata(t *testing.T) {
 		t.Errorf("release codes %v, want %v", codes, want)
 	}
 	want = []string{"originator-suspended", "unknown-scheme", "originator-ceiling", "unknown-compartment",
-		"unknown-recipient", "retention-missing", "retention-too-long", "retention-past", "tlp-conflict"}
+		"unknown-recipient", "retention-missing", "retention-too-long", "retention-past", "tlp-conflict", "unknown-marking"}
 	if !slices.Equal(admitting, want) {
 		t.Errorf("admission codes %v, want %v", admitting, want)
 	}
@@ -44,7 +44,7 @@ func TestDigestNamesTheRulesAndNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	whole := mustLoad(t).Digest()
-	if !regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`).MatchString(whole) || whole != digest(modules) {
+	if !regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`).MatchString(whole) || whole != Digest(modules) {
 		t.Fatalf("digest %q", whole)
 	}
 	for name := range modules {
@@ -53,11 +53,11 @@ func TestDigestNamesTheRulesAndNothingElse(t *testing.T) {
 		}
 		changed := maps.Clone(modules)
 		changed[name] += "\n"
-		if digest(changed) == whole {
+		if Digest(changed) == whole {
 			t.Errorf("a change of %s does not change the digest", name)
 		}
 	}
-	if digest(map[string]string{"a": "bc"}) == digest(map[string]string{"ab": "c"}) {
+	if Digest(map[string]string{"a": "bc"}) == Digest(map[string]string{"ab": "c"}) {
 		t.Error("names and sources run into one another")
 	}
 }
@@ -85,7 +85,7 @@ func TestLoadRefusesBrokenRules(t *testing.T) {
 				t.Fatalf("%q is not there", c.old)
 			}
 			modules[tlp] = strings.Replace(modules[tlp], c.old, c.new, 1)
-			if _, err := load(modules); !errors.Is(err, ErrPolicy) || !strings.Contains(err.Error(), c.want) {
+			if _, err := Compile(modules); !errors.Is(err, ErrPolicy) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
 		})
@@ -99,14 +99,14 @@ func TestWrongAnswersAreErrors(t *testing.T) {
 	for _, c := range []struct{ name, file, old, new, want string }{
 		{"undefined rule", "release/active/active.rego", "default permits := set()\n\npermits := input.world.active if input.originator in input.world.active",
 			"permits := input.world.active if input.label.tlp == \"red\"", "no answer"},
-		{"an entry too few", release, `"refused": refused`, `"refused": object.remove(refused, ["tlp"])`, "every rule"},
-		{"an entry too many", release, `"refused": refused`, `"refused": object.union(refused, {"other": set()})`, "every rule"},
-		{"an entry of another name", release, `"refused": refused`, `"refused": object.union(object.remove(refused, ["tlp"]), {"other": set()})`, "rule tlp"},
-		{"content for the refused", release, "content := input.recipients - ", "content := input.recipients | ", "contradicts"},
-		{"the originator", release, `"existence": existence`, `"existence": existence | {input.originator}`, "originator"},
-		{"a stranger", release, `"existence": existence`, `"existence": existence | {"ZZ"}`, "no member"},
-		{"no member at all", release, `"existence": existence`, `"existence": existence | {1}`, "no member"},
-		{"no set", release, `"existence": existence`, `"existence": [existence]`, "no set"},
+		{"an entry too few", release, "\t\t\"active\": active.permits,\n", "", "every rule"},
+		{"an entry too many", release, "\t\t\"tlp\": tlp.permits,\n", "\t\t\"tlp\": tlp.permits,\n\t\t\"other\": set(),\n", "every rule"},
+		{"an entry of another name", release, `"tlp": tlp.permits`, `"other": tlp.permits`, "rule tlp"},
+		{"an entry of no set", release, `"active": active.permits`, `"active": ["XB"]`, "rule active"},
+		{"no content", release, `"content": {`, `"other": {`, "every rule"},
+		{"no existence", release, `"existence": {`, `"other": {`, "existence"},
+		{"existence that rests on nothing", release, `"onward": `, `"existence": {}, "onward": `, "existence"},
+		{"existence no set", release, `"discoverers": audience.discoverers`, `"discoverers": [audience.discoverers]`, "discoverers"},
 		{"onward left out", release, `"onward": onward.permitted`, `"other": onward.permitted`, "onward"},
 		{"onward a word", "release/onward/onward.rego", "\npermitted if", "\npermitted := \"true\" if", "onward"},
 		{"onward nothing", "release/onward/onward.rego", "\npermitted if", "\npermitted := null if", "onward"},
@@ -122,7 +122,7 @@ func TestWrongAnswersAreErrors(t *testing.T) {
 				t.Fatalf("%q is not there", c.old)
 			}
 			modules[c.file] = strings.Replace(modules[c.file], c.old, c.new, 1)
-			e, err := load(modules)
+			e, err := Compile(modules)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -137,12 +137,12 @@ func TestWrongAnswersAreErrors(t *testing.T) {
 }
 
 func TestCapabilitiesReachNothingOutside(t *testing.T) {
-	for _, b := range capabilities().Builtins {
+	for _, b := range Capabilities().Builtins {
 		if b.Nondeterministic || strings.HasPrefix(b.Name, "net.") || strings.HasPrefix(b.Name, "rand.") {
 			t.Errorf("rules may use %s", b.Name)
 		}
 	}
-	if n := len(capabilities().Builtins); n < 100 || n >= len(ast.CapabilitiesForThisVersion().Builtins) {
+	if n := len(Capabilities().Builtins); n < 100 || n >= len(ast.CapabilitiesForThisVersion().Builtins) {
 		t.Errorf("%d builtins", n)
 	}
 }
@@ -166,7 +166,7 @@ func fixedWorld() *federation.World {
 		Communities: map[alert.CommunityID][]alert.MemberID{alert.Federation: {"XA", "XB", "XC", "XD"}},
 		TaskForces:  map[alert.TaskForceID][]alert.MemberID{"tf-one": {"XA", "XB"}, "tf-two": {"XC"}},
 		Consents:    map[federation.ConsentKey]federation.Consent{},
-		Schemes:     []string{scheme},
+		Schemes:     []federation.Scheme{federation.PlainScheme(scheme, "plain")},
 		Rules:       federation.Rules{MaxRetentionDays: 30},
 	}
 	w.Agreements = []federation.InForce{

@@ -41,7 +41,7 @@ func regoFiles(t *testing.T, folders ...string) map[string]*ast.Module {
 
 // TestRego runs the tests beside the rules and wants every line of a rule run.
 func TestRego(t *testing.T) {
-	modules := regoFiles(t, "release", "admission", "egress")
+	modules := regoFiles(t, "release", "admission", "egress", "ingress")
 	coverage := cover.New()
 	store := inmem.New()
 	txn, err := store.NewTransaction(t.Context())
@@ -49,7 +49,7 @@ func TestRego(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Abort(t.Context(), txn)
-	runner := tester.NewRunner().SetCompiler(ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities())).
+	runner := tester.NewRunner().SetCompiler(ast.NewCompiler().WithStrict(true).WithCapabilities(Capabilities())).
 		SetStore(store).SetCoverageQueryTracer(coverage).SetModules(modules).RaiseBuiltinErrors(true)
 	results, err := runner.RunTests(t.Context(), txn)
 	if err != nil {
@@ -86,7 +86,7 @@ func TestRego(t *testing.T) {
 // TestRegoStyle wants what opa fmt writes, packages named like their folders,
 // and lines that fit a page.
 func TestRegoStyle(t *testing.T) {
-	for name, m := range regoFiles(t, "release", "admission", "egress") {
+	for name, m := range regoFiles(t, "release", "admission", "egress", "ingress") {
 		src, err := sources.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

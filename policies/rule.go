@@ -11,7 +11,7 @@ import (
 
 // Rule is what a rule's METADATA says of it.
 type Rule struct {
-	Name        string // its package: of release the part below entente.release, else the whole name
+	Name        string // its package: of release and ingress the part below entente.release or entente.ingress, else the whole name
 	Code        string // the reason code that a refusal gives; stable
 	Title       string
 	Description string
@@ -21,12 +21,16 @@ type Rule struct {
 
 const releasePackage = "entente.release."
 
-// releaseRules collects the METADATA of every package below entente.release
-// that defines permits.
-func releaseRules(c *ast.Compiler) ([]Rule, error) {
+// maxRules bounds the rules of one decision: one bit each where it is kept who
+// fails which.
+const maxRules = 32
+
+// rulesBelow collects the METADATA of every package that defines permits and
+// whose name begins with prefix.
+func rulesBelow(c *ast.Compiler, prefix string) ([]Rule, error) {
 	var rules []Rule
 	for _, m := range c.Modules {
-		name, ok := strings.CutPrefix(packageOf(m), releasePackage)
+		name, ok := strings.CutPrefix(packageOf(m), prefix)
 		if !ok || !defines(m, "permits") {
 			continue
 		}

@@ -1,8 +1,10 @@
 package policies
 
 import (
+	"encoding/binary"
 	"errors"
 	"maps"
+	"math/bits"
 	"slices"
 	"sync"
 
@@ -72,7 +74,7 @@ func (w *World) facts() *ast.Term {
 		}
 		clearance.Insert(ast.StringTerm(level.String()), w.sets.set(cleared))
 	}
-	compartments, communities, schemes := ast.NewObject(), ast.NewObject(), ast.NewSet()
+	compartments, communities, schemes := ast.NewObject(), ast.NewObject(), ast.NewObject()
 	for id, list := range w.world.TaskForces {
 		compartments.Insert(ast.StringTerm(string(id)), w.sets.set(w.bitsOf(list)))
 	}
@@ -80,7 +82,7 @@ func (w *World) facts() *ast.Term {
 		communities.Insert(ast.StringTerm(string(id)), w.sets.set(w.bitsOf(list)))
 	}
 	for _, s := range w.world.Schemes {
-		schemes.Add(ast.StringTerm(s))
+		schemes.Insert(ast.StringTerm(s.URN), markings(s))
 	}
 	return object(
 		"members", w.sets.set(all),
@@ -91,6 +93,17 @@ func (w *World) facts() *ast.Term {
 		"schemes", ast.NewTerm(schemes),
 		"max_retention_days", ast.IntNumberTerm(w.world.Rules.MaxRetentionDays),
 	)
+}
+
+// markings returns what a scheme's names stand for: name → level.
+func markings(s federation.Scheme) *ast.Term {
+	o := ast.NewObject()
+	for _, l := range s.Levels {
+		for _, name := range l.Names {
+			o.Insert(ast.StringTerm(name), ast.StringTerm(l.Level.String()))
+		}
+	}
+	return ast.NewTerm(o)
 }
 
 // memberTerm returns the shared term of a member, or a new one for a stranger.
@@ -110,11 +123,27 @@ func object(pairs ...any) *ast.Term {
 	return ast.NewTerm(o)
 }
 
-// bitset is a set of positions.
+// bitset is a set of positions. All of a World's have the same length.
 type bitset []uint64
 
 func (b bitset) add(i int)      { b[i/64] |= 1 << (i % 64) }
 func (b bitset) has(i int) bool { return b[i/64]&(1<<(i%64)) != 0 }
+
+func (b bitset) and(other bitset) bitset {
+	out := make(bitset, len(b))
+	for i := range b {
+		out[i] = b[i] & other[i]
+	}
+	return out
+}
+
+func (b bitset) without(other bitset) bitset {
+	out := make(bitset, len(b))
+	for i := range b {
+		out[i] = b[i] &^ other[i]
+	}
+	return out
+}
 
 func (w *World) newBits() bitset { return make(bitset, (len(w.members)+63)/64) }
 
@@ -129,24 +158,51 @@ func (w *World) bitsOf(list []alert.MemberID) bitset {
 	return b
 }
 
+// bitsIn returns the members in a set of the rules; what else is in it counts for
+// nothing.
+func (w *World) bitsIn(set ast.Set) bitset {
+	if b, ok := w.sets.bits(set); ok {
+		return b
+	}
+	b := w.newBits()
+	for i, t := range w.terms {
+		if set.Contains(t) {
+			b.add(i)
+		}
+	}
+	return b
+}
+
+// named returns the members at positions, sorted, nil if there are none.
+func (w *World) named(b bitset) []alert.MemberID {
+	var out []alert.MemberID
+	for i, word := range b {
+		for ; word != 0; word &= word - 1 {
+			out = append(out, w.members[i*64+bits.TrailingZeros64(word)])
+		}
+	}
+	return out
+}
+
 // interner keeps one term for each distinct set of members: in a federation
-// most cells of the agreements' table hold one of a few sets.
+// most cells of the agreements' table hold one of a few sets. What rules pass on
+// unchanged is known again by it, and need not be read.
 type interner struct {
-	mu    sync.Mutex
+	mu    sync.RWMutex
 	terms []*ast.Term
 	sets  map[string]*ast.Term
+	known map[ast.Set]bitset
 }
 
 func (n *interner) init(terms []*ast.Term) {
-	n.terms, n.sets = terms, make(map[string]*ast.Term)
+	n.terms, n.sets, n.known = terms, make(map[string]*ast.Term), make(map[ast.Set]bitset)
 }
 
+// set returns the term of a set, which must not be changed afterwards.
 func (n *interner) set(b bitset) *ast.Term {
 	key := make([]byte, 0, len(b)*8)
 	for _, word := range b {
-		for s := 0; s < 64; s += 8 {
-			key = append(key, byte(word>>s))
-		}
+		key = binary.LittleEndian.AppendUint64(key, word)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -160,6 +216,14 @@ func (n *interner) set(b bitset) *ast.Term {
 		}
 	}
 	t := ast.NewTerm(set)
-	n.sets[string(key)] = t
+	n.sets[string(key)], n.known[set] = t, b
 	return t
+}
+
+// bits returns the members of a set that set made.
+func (n *interner) bits(set ast.Set) (bitset, bool) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	b, ok := n.known[set]
+	return b, ok
 }

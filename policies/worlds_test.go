@@ -48,6 +48,8 @@ type gen struct {
 	members []alert.MemberID
 	sources []alert.ID
 	owners  map[alert.ID]alert.MemberID // of the sources that are known
+
+	declared []federation.ConsentKey // the alerts with an emergency
 }
 
 var (
@@ -93,7 +95,8 @@ func newWorld(r *rand.Rand) (*gen, *federation.World) {
 		Communities: make(map[alert.CommunityID][]alert.MemberID),
 		TaskForces:  make(map[alert.TaskForceID][]alert.MemberID),
 		Consents:    make(map[federation.ConsentKey]federation.Consent),
-		Schemes:     []string{scheme},
+		Emergencies: make(map[federation.ConsentKey]federation.Declared),
+		Schemes:     []federation.Scheme{partial(r, plainNames, scheme), partial(r, nationalNames, national)},
 		Rules:       federation.Rules{MaxRetentionDays: 100},
 	}
 	for i := range 4 + r.IntN(9) {
@@ -127,7 +130,22 @@ func newWorld(r *rand.Rand) (*gen, *federation.World) {
 			g.owners[id] = owner
 		}
 	}
+	for range r.IntN(5) {
+		g.declare(w, crowd)
+	}
 	return g, w
+}
+
+// declare declares an emergency for one of a member's alerts.
+func (g *gen) declare(w *federation.World, crowd []alert.MemberID) {
+	key := federation.ConsentKey{Originator: pick(g.Rand, g.members...), Alert: pick(g.Rand, g.sources...)}
+	if _, twice := w.Emergencies[key]; twice {
+		return
+	}
+	w.Emergencies[key] = federation.Declared{Digest: fmt.Sprintf("emergency-%d", len(g.declared)), Emergency: federation.Emergency{
+		Originator: key.Originator, Alert: key.Alert, Members: someOf(g.Rand, crowd, 60),
+		Compartments: someOf(g.Rand, someTaskForces, 60), ValidUntil: midnight + g.Int64N(1100*86_400)}}
+	g.declared = append(g.declared, key)
 }
 
 func (g *gen) agreement(i int, crowd []alert.MemberID) federation.InForce {
@@ -163,11 +181,56 @@ func (g *gen) audience(percent int) []alert.Audience {
 	return out
 }
 
-const scheme = "urn:entente:policy:regional:1"
+const (
+	scheme      = "urn:entente:policy:regional:1"
+	national    = "urn:entente:policy:national:1"
+	otherScheme = "urn:entente:policy:other:1" // not in use at first
+
+	midnight = 1_800_057_600 // 2027-01-16 00:00 UTC
+)
+
+// The full tables of two schemes; a world has parts of them. One name stands for
+// different levels in the two.
+var (
+	plainNames    = federation.PlainScheme(scheme, "").Levels
+	nationalNames = []federation.SchemeLevel{
+		{Level: alert.Unclassified, Names: []string{"OUVERT", "secret"}}, {Level: alert.Restricted, Names: []string{"DIFFUSION RESTREINTE", "DR"}},
+		{Level: alert.Confidential, Names: []string{"CONFIDENTIEL"}}, {Level: alert.Secret, Names: []string{"SECRET", "S"}},
+		{Level: alert.TopSecret, Names: []string{"TRES SECRET"}}}
+)
+
+// partial makes a scheme of most of a table.
+func partial(r *rand.Rand, table []federation.SchemeLevel, urn string) federation.Scheme {
+	s := federation.Scheme{URN: urn, Title: urn}
+	for _, l := range someOf(r, table, 90) {
+		s.Levels = append(s.Levels, federation.SchemeLevel{Level: l.Level, Names: someOf(r, l.Names, 70)})
+	}
+	return s
+}
+
+// mark gives a label its scheme and, mostly, a name of its level: the right one, one
+// of another level or scheme, or one that there is not.
+func (g *gen) mark(l *alert.Label) {
+	l.Policy = pick(g.Rand, scheme, scheme, national)
+	names := plainNames
+	if (l.Policy == national) != chance(g.Rand, 15) {
+		names = nationalNames
+	}
+	level := l.Classification
+	if chance(g.Rand, 20) {
+		level = alert.Classification(1 + g.IntN(5))
+	}
+	switch {
+	case chance(g.Rand, 50):
+	case chance(g.Rand, 5):
+		l.MarkedAs = "COSMIC"
+	default:
+		l.MarkedAs = pick(g.Rand, names[level-1].Names...)
+	}
+}
 
 func (g *gen) label(t testing.TB) alert.Label {
 	l := alert.Label{
-		Policy:            scheme,
 		Classification:    alert.Classification(pick(g.Rand, 1, 1, 1, 2, 3, 4, 5)),
 		TLP:               alert.TLP(g.IntN(6)),
 		ReleasableTo:      g.audience(pick(g.Rand, 0, 60, 100)),
@@ -177,6 +240,7 @@ func (g *gen) label(t testing.TB) alert.Label {
 		PersonalData:      alert.PersonalData(pick(g.Rand, 1, 1, 2, 3)),
 		OriginatorControl: chance(g.Rand, 25),
 	}
+	g.mark(&l)
 	if chance(g.Rand, 40) {
 		l.Compartments = some(g.Rand, someTaskForces, 40)
 	}
@@ -192,9 +256,17 @@ func (g *gen) label(t testing.TB) alert.Label {
 	return l
 }
 
-// query asks about a random label; now and then for a stranger.
+// query asks about a random label; often of an alert with an emergency, now and
+// then for a stranger.
 func (g *gen) query(t testing.TB) Query {
 	q := Query{Originator: pick(g.Rand, g.members...), Label: g.label(t), Alert: pick(g.Rand, g.sources...), Sources: g.owners}
+	if len(g.declared) > 0 && chance(g.Rand, 50) {
+		key := pick(g.Rand, g.declared...)
+		q.Originator, q.Alert = key.Originator, key.Alert
+		if chance(g.Rand, 60) {
+			q.Label.Compartments = someOf(g.Rand, someTaskForces, 40)
+		}
+	}
 	if chance(g.Rand, 2) {
 		q.Originator = stranger
 	}

@@ -30,7 +30,23 @@ refuse contains {"code": rego.metadata.rule().custom.code} if {
 #   order: 2
 refuse contains {"code": rego.metadata.rule().custom.code, "portion": portion} if {
 	some portion, label in input.labels
-	not label.policy in input.world.schemes
+	not input.world.schemes[label.policy]
+}
+
+# METADATA
+# title: A name for the level
+# description: |
+#   A level goes by a name of the label's marking scheme. Where the label says which,
+#   it must stand for the very level; where it does not, the scheme must have one.
+#   What the scheme does not know is refused, never guessed.
+# custom:
+#   code: unknown-marking
+#   message: The marking scheme has no such name for the level.
+#   order: 10
+refuse contains {"code": rego.metadata.rule().custom.code, "portion": portion} if {
+	some portion, label in input.labels
+	names := input.world.schemes[label.policy]
+	not named(names, label)
 }
 
 # METADATA
@@ -127,6 +143,14 @@ refuse contains {"code": rego.metadata.rule().custom.code, "portion": portion} i
 cleared(level) if input.originator in input.world.clearance[level]
 
 inside(compartment) if input.originator in input.world.compartments[compartment]
+
+named(names, label) if names[label.marked_as] == label.classification
+
+named(names, label) if {
+	label.marked_as == ""
+	some level in names
+	level == label.classification
+}
 
 names_nobody(list) if count(list.members - input.world.members) > 0
 

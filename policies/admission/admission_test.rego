@@ -8,16 +8,28 @@ base := {
 	"world": {
 		"members": {"XA", "XB", "XC"},
 		"active": {"XA", "XB"},
-		"clearance": {"unclassified": {"XA", "XB"}, "restricted": {"XA", "XB", "XC"}, "secret": {"XB"}},
+		"clearance": {
+			"unclassified": {"XA", "XB"},
+			"restricted": {"XA", "XB", "XC"},
+			"confidential": {"XA"},
+			"secret": {"XB"},
+		},
 		"compartments": {"tf-one": {"XA", "XB", "XC"}, "tf-two": {"XB"}},
 		"communities": {"federation": {"XA", "XB", "XC"}},
-		"schemes": {"urn:entente:policy:regional:1"},
+		"schemes": {"urn:entente:policy:regional:1": {
+			"OPEN": "unclassified",
+			"RESTRICTED": "restricted",
+			"R": "restricted",
+			"SECRET": "secret",
+			"COSMIC": "none",
+		}},
 		"max_retention_days": 30,
 	},
 }
 
 label := {
 	"policy": "urn:entente:policy:regional:1",
+	"marked_as": "RESTRICTED",
 	"classification": "restricted",
 	"tlp": "amber",
 	"compartments": {"tf-one"},
@@ -52,9 +64,41 @@ test_an_unknown_scheme if {
 	admission.refuse == second("unknown-scheme") with input as question({"policy": "urn:entente:policy:other:1"})
 }
 
+test_an_unknown_schemes_names_are_not_asked_for if {
+	unknown := {"policy": "urn:entente:policy:other:1", "marked_as": "COSMIC"}
+	admission.refuse == second("unknown-scheme") with input as question(unknown)
+}
+
+test_any_of_the_schemes_names_for_the_level if {
+	every name in ["RESTRICTED", "R", ""] {
+		admission.refuse == set() with input as question({"marked_as": name})
+	}
+}
+
+test_names_that_the_scheme_does_not_have_for_the_level if {
+	every name in ["SECRET", "restricted", "RESTRICTED ", "VERY"] {
+		admission.refuse == second("unknown-marking") with input as question({"marked_as": name})
+	}
+}
+
+test_a_level_without_a_name if {
+	unnamed := {"classification": "confidential", "marked_as": ""}
+	admission.refuse == second("unknown-marking") with input as question(unnamed)
+	another := {"classification": "confidential", "marked_as": "SECRET"}
+	admission.refuse == second("unknown-marking") with input as question(another)
+}
+
+test_a_label_that_does_not_say_how_it_is_marked if {
+	unsaid := [object.remove(label, ["marked_as"])]
+	one := object.union(object.remove(question({}), ["labels"]), {"labels": unsaid})
+	admission.refuse == {{"code": "unknown-marking", "portion": 0}} with input as one
+}
+
 test_above_the_originators_ceiling if {
-	admission.refuse == second("originator-ceiling") with input as question({"classification": "secret"})
-	admission.refuse == second("originator-ceiling") with input as question({"classification": "none"})
+	secret := {"classification": "secret", "marked_as": "SECRET"}
+	admission.refuse == second("originator-ceiling") with input as question(secret)
+	none := {"classification": "none", "marked_as": "COSMIC"}
+	admission.refuse == second("originator-ceiling") with input as question(none)
 }
 
 test_compartments_unknown_and_not_ones_own_look_alike if {
@@ -90,5 +134,6 @@ test_retention_in_the_past if {
 
 test_clear_is_unclassified if {
 	admission.refuse == second("tlp-conflict") with input as question({"tlp": "clear"})
-	admission.refuse == set() with input as question({"tlp": "clear", "classification": "unclassified"})
+	open := {"tlp": "clear", "classification": "unclassified", "marked_as": "OPEN"}
+	admission.refuse == set() with input as question(open)
 }

@@ -29,6 +29,7 @@ refused contains "clearance" if world.members[input.recipient].ceiling < input.l
 refused contains "need-to-know" if {
 	some compartment in input.label.compartments
 	not world.task_forces[compartment][input.recipient]
+	not compartment in excused
 }
 
 refused contains "release-list" if not listed(input.label.releasable_to)
@@ -89,6 +90,12 @@ consented contains source if {
 reached(list, _) if listed(list)
 
 reached(_, owner) if input.recipient == owner
+
+excused contains compartment if {
+	emergency := world.emergencies[input.alert][input.originator]
+	input.recipient in emergency.members
+	some compartment in emergency.compartments
+}
 
 listed(list) if input.recipient in list
 

@@ -16,7 +16,7 @@ default permits := set()
 
 permits := input.recipients if membership_suffices
 
-permits := reached(input.label.personal_data) if not membership_suffices
+else := reached(input.label.personal_data)
 
 # METADATA
 # title: Membership suffices
@@ -29,15 +29,12 @@ membership_suffices if {
 }
 
 # METADATA
-# description: The members to whom agreements reach in every category for one purpose, for a kind of personal data.
-reached(kind) := union({intersection({covered(category, purpose, kind) | some category in input.label.categories}) |
+# description: |
+#   The members to whom agreements reach in every category for one purpose, for a
+#   kind of personal data. What no agreement names reaches nobody.
+reached(kind) := union({intersection({covered |
+	some category in input.label.categories
+	covered := object.get(input.given, [category, purpose, input.label.classification, kind], set())
+}) |
 	some purpose in input.label.purposes
 })
-
-# METADATA
-# description: The members covered in one category for one purpose. What no agreement names covers nobody.
-covered(category, purpose, kind) := object.get(
-	input.given,
-	[category, purpose, input.label.classification, kind],
-	set(),
-)

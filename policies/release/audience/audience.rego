@@ -7,7 +7,7 @@ package entente.release.audience
 
 # METADATA
 # description: The members that a list stands for.
-expand(list) := union({list.members} | {members |
+expand(list) := list.members | union({members |
 	some community in list.communities
 	members := input.world.communities[community]
 })

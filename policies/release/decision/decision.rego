@@ -5,7 +5,7 @@
 #   for which reasons: for all members at once. Each rule is a package beside
 #   this one whose permits is the set of members that it lets through; a member
 #   must be in all of them. And whether the label lets those who get content pass
-#   it on.
+#   it on. A set may be wider than the recipients; no one else gets anything.
 #
 #   input.originator  the member whose portion it is
 #   input.alert       the alert's id; consent is given to an alert
@@ -14,6 +14,7 @@
 #   input.world       members, and sets of them by level, compartment, community
 #   input.given       the originator's agreements in force: category, purpose,
 #                     level and kind of personal data to the receivers covered
+#   input.emergency   members, and compartments that they need not be in
 #   input.consents    consents to the alert and to what it is derived from
 package entente.release.decision
 
@@ -32,26 +33,30 @@ import data.entente.release.tlp
 # METADATA
 # title: Answer
 # description: |
-#   The whole answer. refused holds an entry for every rule. Existence is no
-#   content: clearance, compartments and agreements do not bind it. The originator
-#   chose who may learn of it; standing and consents bind it all the same.
+#   The whole answer. Content goes to the recipients that are in all sets of
+#   content, which has one for every rule; the codes of the others are those of the
+#   rules whose sets they are not in. Of the others, those that are in all sets of
+#   existence learn of existence. Existence is no content: clearance, compartments
+#   and agreements do not bind it. The originator chose who may learn of it;
+#   standing and consents bind it all the same.
 # entrypoint: true
-answer := {"content": content, "existence": existence, "onward": onward.permitted, "refused": refused} if {
-	refused := {
-		"active": input.recipients - active.permits,
-		"clearance": input.recipients - clearance.permits,
-		"need_to_know": input.recipients - need_to_know.permits,
-		"release_list": input.recipients - release_list.permits,
-		"tlp": input.recipients - tlp.permits,
-		"personal_data": input.recipients - personal_data.permits,
-		"agreement": input.recipients - agreement.permits,
-		"originator_control": input.recipients - originator_control.permits,
-		"third_party": input.recipients - third_party.permits,
-	}
-	content := input.recipients - union({members | some members in refused})
-	existence := ((audience.discoverers & input.recipients) - content) - union({
-		refused.active,
-		refused.originator_control,
-		refused.third_party,
-	})
+answer := {
+	"content": {
+		"active": active.permits,
+		"clearance": clearance.permits,
+		"need_to_know": need_to_know.permits,
+		"release_list": release_list.permits,
+		"tlp": tlp.permits,
+		"personal_data": personal_data.permits,
+		"agreement": agreement.permits,
+		"originator_control": originator_control.permits,
+		"third_party": third_party.permits,
+	},
+	"existence": {
+		"discoverers": audience.discoverers,
+		"active": active.permits,
+		"originator_control": originator_control.permits,
+		"third_party": third_party.permits,
+	},
+	"onward": onward.permitted,
 }

@@ -33,37 +33,39 @@ question := {
 	"consents": {},
 }
 
-none := {
-	"active": set(),
-	"clearance": set(),
-	"need_to_know": set(),
-	"release_list": set(),
-	"tlp": set(),
-	"personal_data": set(),
-	"agreement": set(),
-	"originator_control": set(),
-	"third_party": set(),
-}
+others := question.recipients
 
 test_the_whole_answer if {
-	refused := object.union(none, {
-		"active": {"XE"},
-		"clearance": {"XD"},
-		"need_to_know": {"XC"},
-		"release_list": {"XD"},
-	})
 	answer := decision.answer with input as question
-	answer == {"content": {"XB"}, "existence": {"XC", "XD"}, "onward": true, "refused": refused}
+	answer == {
+		"content": {
+			"active": everybody - {"XE"},
+			"clearance": everybody - {"XD"},
+			"need_to_know": everybody - {"XC"},
+			"release_list": {"XB", "XC", "XE"},
+			"tlp": others,
+			"personal_data": others,
+			"agreement": {"XB", "XC", "XD", "XE"},
+			"originator_control": others,
+			"third_party": others,
+		},
+		"existence": {
+			"discoverers": everybody,
+			"active": everybody - {"XE"},
+			"originator_control": others,
+			"third_party": others,
+		},
+		"onward": true,
+	}
 }
 
 test_consent_binds_existence_too if {
 	answer := decision.answer with input as object.union(question, {"label": {"originator_control": true}})
-	answer.content == set()
-	answer.existence == set()
+	answer.content.originator_control == set()
+	answer.existence.originator_control == set()
 }
 
 test_the_label_says_whether_it_goes_onward if {
 	answer := decision.answer with input as object.union(question, {"label": {"handling": {"H2"}}})
-	answer.content == {"XB"}
 	answer.onward == false
 }
