@@ -53,6 +53,7 @@ func newWorld(t testing.TB) *world {
 	if err := server.TakeStatements(t.Context(), w.Hub, w.Statements()); err != nil {
 		t.Fatal(err)
 	}
+	w.settle()
 	return w
 }
 

@@ -46,8 +46,11 @@ type Hub struct {
 	polls   polls
 	views   viewCache
 	notes   checkpoints
-	drained sync.Once
-	drain   chan struct{} // closed by Drain
+	engines engines
+
+	resettler resettler
+	drained   sync.Once
+	drain     chan struct{} // closed by Drain
 
 	state   atomic.Pointer[state] // what is decided upon; nil before there is a registry
 	loading sync.Mutex            // one reload at a time
@@ -58,11 +61,13 @@ type state struct {
 	dir      *trust.Directory
 	world    *federation.World
 	policy   *policies.World
-	position int64 // of the last statement taken in
-	newest   int64 // the latest iat among them
+	engine   *policies.Engine // the rules in force; nil: this hub does not have them
+	position int64            // of the last statement taken in
+	newest   int64            // the latest iat among them
 
 	recorded      sync.Map     // label digests whose decision stands in the log at this revision
 	recordedCount atomic.Int64 // bounds it
+	claimed       sync.Map     // of store.Claim: see claimAgain
 }
 
 // New returns a hub on a store, with the statements found there. Run must be
@@ -79,6 +84,7 @@ func New(ctx context.Context, d Deps) (*Hub, error) {
 	}
 	d.Signer = keys.Batch(d.Signer)
 	h := &Hub{Deps: d, drain: make(chan struct{})}
+	h.resettler.wake = make(chan struct{}, 1)
 	h.ledger = newLedger(d.Store, d.Metrics, h.waiters.wake)
 	h.state.Store(&state{dir: trust.New(d.Authority)})
 	// Statements that do not verify, as when the clock stands far behind, are for
@@ -100,6 +106,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	var listening sync.WaitGroup
 	listening.Go(func() { h.listen(ctx, wakes) })
+	listening.Go(func() { h.resettleAlways(ctx) })
 	h.ledger.run(ctx)
 	listening.Wait() // nothing touches the store once Run has returned
 	return nil
@@ -186,8 +193,8 @@ func (h *Hub) usable(s *state, now time.Time) error {
 		return problem.New(problem.Unavailable, "the clock stands before the newest statement")
 	case s.dir.PolicyDigest(PolicyName) == "":
 		return problem.New(problem.Unavailable, "no policy is in force")
-	case s.dir.PolicyDigest(PolicyName) != h.Engine.Digest():
-		return problem.New(problem.Unavailable, "the policy in force is not the one that this hub has")
+	case s.policy == nil:
+		return problem.New(problem.Unavailable, "the policy in force is not one that this hub has")
 	}
 	if _, err := s.dir.HubKey(h.Signer.Public().KeyID()); err != nil {
 		return problem.New(problem.Unavailable, "the registry does not list this hub's key")

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/entente-hub/entente/api/alert"
@@ -107,6 +108,22 @@ func (l *ledger) gather(group []job) []job {
 	return group
 }
 
+// fetchable returns those for whom a write makes something pending.
+func fetchable(w store.Write) []alert.MemberID {
+	var out []alert.MemberID
+	if w.Accept != nil {
+		out = w.Accept.Recipients
+	}
+	if w.Resettle != nil {
+		for _, c := range w.Resettle.Renew {
+			out = append(out, c.Recipient)
+		}
+		slices.Sort(out)
+		out = slices.Compact(out)
+	}
+	return out
+}
+
 func (l *ledger) commitGroup(ctx context.Context, group []job) {
 	var writes []store.Write
 	for _, j := range group {
@@ -130,8 +147,8 @@ func (l *ledger) commitGroup(ctx context.Context, group []job) {
 		for i, w := range j.writes {
 			// Here and not where the caller waits: it may have left, or be told of a
 			// failure of what was stored all the same.
-			if w.Accept != nil && (err != nil || o.results[i].Outcome == store.Done) {
-				l.wake(w.Accept.Recipients)
+			if err != nil || o.results[i].Outcome == store.Done {
+				l.wake(fetchable(w))
 			}
 		}
 		j.result <- o

@@ -13,7 +13,7 @@ type Metrics struct {
 	commits, commitErrors      prometheus.Counter
 	refusals                   *prometheus.CounterVec
 	group                      prometheus.Histogram
-	position                   prometheus.Gauge
+	position, resettled        prometheus.Gauge
 }
 
 // NewMetrics makes the figures and registers them; reg may be nil.
@@ -33,12 +33,16 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "commit_group_writes", Help: "Writes that shared a transaction.", Buckets: prometheus.ExponentialBuckets(1, 2, 9)}),
 		position: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "entente", Subsystem: "hub",
 			Name: "statement_position", Help: "Position of the last statement taken in."}),
+		resettled: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "entente", Subsystem: "hub",
+			Name: "settled_position", Help: "Position of the last statement after which all standing alerts were decided again."}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.alerts, m.releases, m.withheld, m.commits, m.commitErrors, m.refusals, m.group, m.position)
+		reg.MustRegister(m.alerts, m.releases, m.withheld, m.commits, m.commitErrors, m.refusals, m.group, m.position, m.resettled)
 	}
 	return m
 }
+
+func (m *Metrics) settled(position int64) { m.resettled.Set(float64(position)) }
 
 func (m *Metrics) accepted() { m.alerts.Inc() }
 

@@ -34,39 +34,41 @@ func (p *permit) redeem(v *view, recipient alert.MemberID) error {
 }
 
 // permit decides an alert for one recipient at the state's revision. It returns
-// nil where the recipient gets nothing of it.
-func (h *Hub) permit(ctx context.Context, s *state, v *view, recipient alert.MemberID) (*permit, error) {
+// nil where the recipient gets nothing of it; over says that it never will, whatever
+// is agreed: the time to hold it has ended, or nobody could verify it any more.
+func (h *Hub) permit(ctx context.Context, s *state, v *view, recipient alert.MemberID) (p *permit, over bool, err error) {
 	if h.Now().Unix() >= v.row.Expires {
-		return nil, nil
+		return nil, true, nil
 	}
 	// What no node could verify any more is not handed over: a key revoked back to
 	// before the alert was signed takes the alert with it.
 	if _, err := s.dir.NodeKey(v.row.Originator, v.row.IssuedAt)(v.kid); err != nil {
-		return nil, nil
+		return nil, true, nil
 	}
-	p := &permit{digest: v.row.Digest, recipient: recipient, state: s}
+	p = &permit{digest: v.row.Digest, recipient: recipient, state: s}
 	for _, portion := range v.portions {
 		q, err := h.query(ctx, v.row.Originator, v.row.ID, *portion.Label)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		aud, err := s.decide(ctx, q)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if aud.Of(recipient) == feed.None {
 			continue
 		}
 		r := s.policy.Release(aud, recipient, portion.ID, q, v.row.IssuedAt, v.row.Expires)
 		if r.Kind == feed.None || r.Obligations != nil && r.Obligations.HoldUntil <= h.Now().Unix() {
-			continue // not to be stated in full, or lawful holding has ended before it began
+			over = true // not to be stated in full, or lawful holding has ended before it began
+			continue
 		}
 		p.releases = append(p.releases, r)
 	}
 	if len(p.releases) == 0 {
-		return nil, nil
+		return nil, over, nil
 	}
-	return p, nil
+	return p, false, nil
 }
 
 // release redeems a permit for the delivery that it allows.
@@ -79,7 +81,7 @@ func (h *Hub) release(p *permit, v *view, recipient alert.MemberID) (feed.Delive
 		return feed.Delivery{}, problem.Wrap(problem.Internal, err, "")
 	}
 	return feed.Delivery{Alert: token, Releases: p.releases, Revision: p.state.world.Revision,
-		Policy: h.Engine.Digest(), ReleasedAt: h.Now().Unix()}, nil
+		Policy: p.state.engine.Digest(), ReleasedAt: h.Now().Unix()}, nil
 }
 
 // facts are what the store keeps of a delivery besides the alert: erasing the
@@ -108,7 +110,7 @@ func (h *Hub) redeliver(ctx context.Context, s *state, recipient alert.MemberID,
 	if err := json.Unmarshal(d.Facts, &f); err != nil {
 		return feed.Item{}, problem.Wrap(problem.Internal, err, "")
 	}
-	now, err := h.permit(ctx, s, v, recipient)
+	now, _, err := h.permit(ctx, s, v, recipient)
 	if err != nil || now == nil || !covers(now.releases, f.Releases) || h.heldOut(f.Releases) {
 		return item, err
 	}

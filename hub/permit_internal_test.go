@@ -60,7 +60,7 @@ func testHub(t *testing.T) *Hub {
 func TestPermitIsSingleUseAndBound(t *testing.T) {
 	h, v := testHub(t), testView(t)
 	mint := func() *permit {
-		return &permit{digest: v.row.Digest, recipient: "XB", state: &state{world: &federation.World{Revision: "r"}},
+		return &permit{digest: v.row.Digest, recipient: "XB", state: &state{engine: h.Engine, world: &federation.World{Revision: "r"}},
 			releases: []feed.Release{{Portion: "p1", Kind: feed.Content}}}
 	}
 	p := mint()
@@ -85,7 +85,7 @@ func TestPermitIsSingleUseAndBound(t *testing.T) {
 
 func TestPermitIsSpentOnceByMany(t *testing.T) {
 	h, v := testHub(t), testView(t)
-	p := &permit{digest: v.row.Digest, recipient: "XB", state: &state{world: &federation.World{}},
+	p := &permit{digest: v.row.Digest, recipient: "XB", state: &state{engine: h.Engine, world: &federation.World{}},
 		releases: []feed.Release{{Portion: "p1", Kind: feed.Existence}}}
 	var spent atomic.Int64
 	var wg sync.WaitGroup

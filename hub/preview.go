@@ -2,6 +2,8 @@ package hub
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/entente-hub/entente/api/alert"
@@ -32,57 +34,142 @@ type MemberForecast struct {
 	Codes      []string // why content is not released, in the order of the rules
 	Message    string   // the first code in words
 	Agreements []federation.InForce
+	Emergency  string    // digest of the emergency without which it were not released
+	Held       feed.Kind // what was handed over last; "" while nothing was, and in a preview
 }
 
 // Preview decides labelled portions for the member as originator, with the live
 // policy, and stores nothing but its audit entry. id may be empty where no
 // consent to an alert counts; expires is in seconds since 1970-01-01 UTC, 0 for
 // the default lifetime.
-func (h *Hub) Preview(ctx context.Context, member alert.MemberID, id alert.ID, expires int64, portions []Labelled) (*federation.World, []Forecast, error) {
+func (h *Hub) Preview(ctx context.Context, member alert.MemberID, id alert.ID, expires int64, portions []Labelled) (Rules, []Forecast, error) {
 	if err := h.refresh(ctx); err != nil {
-		return nil, nil, err
+		return Rules{}, nil, err
 	}
 	s, err := h.current(ctx)
 	if err != nil {
-		return nil, nil, err
+		return Rules{}, nil, err
 	}
 	now := h.Now()
 	if expires == 0 {
 		expires = now.Add(alert.DefaultLifetime).Unix()
 	}
 	if expires <= now.Unix() || expires > now.Add(alert.MaxLifetime+time.Second).Unix() {
-		return nil, nil, problem.New(problem.Malformed, "expires does not lie ahead, or too far")
+		return Rules{}, nil, problem.New(problem.Malformed, "expires does not lie ahead, or too far")
 	}
 	if err := h.forecastAdmission(ctx, s, member, now, expires, portions); err != nil {
-		return nil, nil, h.refuse(ctx, string(member), nil, err)
+		return Rules{}, nil, h.refuse(ctx, string(member), nil, err)
 	}
+	out, err := h.forecasts(ctx, s, store.Alert{Originator: member, ID: id, IssuedAt: now.Unix(), Expires: expires}, portions,
+		audit.Entry{Kind: audit.Preview, Actor: string(member)})
+	return s.summary(), out, err
+}
+
+// Explain decides one of the member's own alerts again, with the live policy, and
+// says beside it what each member was handed. It stores nothing but its audit entry.
+// To anybody else there is no such alert.
+func (h *Hub) Explain(ctx context.Context, member alert.MemberID, id alert.ID, version int) (Rules, []Forecast, error) {
+	if err := h.refresh(ctx); err != nil {
+		return Rules{}, nil, err
+	}
+	s, err := h.current(ctx)
+	if err != nil {
+		return Rules{}, nil, err
+	}
+	row, err := h.Store.Alert(ctx, member, id, version)
+	if errors.Is(err, store.ErrNotFound) {
+		return Rules{}, nil, h.refuse(ctx, string(member), nil, problem.New(problem.NotFound, "no such alert"))
+	} else if err != nil {
+		return Rules{}, nil, unavailable(err)
+	}
+	v, err := h.views.of(*row)
+	if err != nil {
+		return Rules{}, nil, problem.Wrap(problem.Internal, err, "")
+	}
+	var portions []Labelled
+	for _, p := range v.portions {
+		portions = append(portions, Labelled{p.ID, *p.Label})
+	}
+	out, err := h.forecasts(ctx, s, *row, portions, audit.Entry{Kind: audit.Preview, Actor: string(member), Alert: named(*row)})
+	if err != nil {
+		return Rules{}, nil, err
+	}
+	return s.summary(), out, h.addHeld(ctx, *row, out)
+}
+
+// addHeld adds to forecasts what each member was handed last.
+func (h *Hub) addHeld(ctx context.Context, row store.Alert, forecasts []Forecast) error {
+	held := make(map[alert.MemberID]map[alert.PortionID]feed.Kind)
+	for _, f := range forecasts {
+		for i, m := range f.Members {
+			if _, asked := held[m.Member]; !asked {
+				kinds, err := h.heldBy(ctx, m.Member, row)
+				if err != nil {
+					return err
+				}
+				held[m.Member] = kinds
+			}
+			f.Members[i].Held = held[m.Member][f.Portion]
+		}
+	}
+	return nil
+}
+
+func (h *Hub) heldBy(ctx context.Context, member alert.MemberID, row store.Alert) (map[alert.PortionID]feed.Kind, error) {
+	kinds := make(map[alert.PortionID]feed.Kind)
+	d, err := h.Store.DeliveryOf(ctx, member, row.Originator, row.ID, row.Version)
+	if errors.Is(err, store.ErrNotFound) {
+		return kinds, nil
+	} else if err != nil {
+		return nil, unavailable(err)
+	}
+	var f facts
+	if err := json.Unmarshal(d.Facts, &f); err != nil {
+		return nil, problem.Wrap(problem.Internal, err, "")
+	}
+	for _, r := range f.Releases {
+		kinds[r.Portion] = r.Kind
+	}
+	return kinds, nil
+}
+
+// Rules name what was decided by.
+type Rules struct {
+	Revision string // of the world
+	Policy   string // digest of the rules
+}
+
+func (s *state) summary() Rules { return Rules{s.world.Revision, s.engine.Digest()} }
+
+// forecasts decides labelled portions of an alert and records that it was asked.
+func (h *Hub) forecasts(ctx context.Context, s *state, row store.Alert, portions []Labelled, entry audit.Entry) ([]Forecast, error) {
 	w := store.Write{}
-	entry := audit.Entry{Kind: audit.Preview, Actor: string(member), Revision: s.world.Revision, Policy: h.Engine.Digest()}
+	entry.Revision, entry.Policy = s.world.Revision, s.engine.Digest()
 	audiences := make(map[string]*policies.Audience)
 	var out []Forecast
 	for _, p := range portions {
-		q, err := h.query(ctx, member, id, p.Label)
+		q, err := h.query(ctx, row.Originator, row.ID, p.Label)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		aud, err := s.decide(ctx, q)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		digest := labelDigest(q)
+		digest := s.labelDigest(q)
 		entry.Portions = append(entry.Portions, audit.Portion{Portion: p.ID, Label: digest})
 		if _, ok := audiences[digest]; !ok {
 			audiences[digest] = aud
 			w.Entries = h.decisionEntry(w.Entries, s, digest, aud)
 		}
-		out = append(out, h.forecast(s, member, id, p, aud, now.Unix(), expires))
+		out = append(out, forecast(s, q, p.ID, aud, row.IssuedAt, row.Expires))
 	}
 	w.Entries = append(w.Entries, h.entry(entry))
 	if _, err := h.ledger.commit(ctx, w); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	s.record(audiences)
-	return s.world, out, nil
+	return out, nil
 }
 
 func (h *Hub) forecastAdmission(ctx context.Context, s *state, member alert.MemberID, now time.Time, expires int64, portions []Labelled) error {
@@ -102,20 +189,19 @@ func (h *Hub) forecastAdmission(ctx context.Context, s *state, member alert.Memb
 	return nil
 }
 
-func (h *Hub) forecast(s *state, member alert.MemberID, id alert.ID, p Labelled, aud *policies.Audience, iat, exp int64) Forecast {
-	f := Forecast{Portion: p.ID}
-	query := policies.Query{Originator: member, Label: p.Label, Alert: id}
+func forecast(s *state, q policies.Query, id alert.PortionID, aud *policies.Audience, iat, exp int64) Forecast {
+	f := Forecast{Portion: id}
 	codes := make(map[alert.MemberID][]string)
 	refused := aud.Refused()
 	messages := make(map[string]string)
-	for _, r := range h.Engine.Rules() {
+	for _, r := range s.engine.Rules() {
 		messages[r.Code] = r.Message
 		for _, m := range refused[r.Code] {
 			codes[m] = append(codes[m], r.Code)
 		}
 	}
 	for _, m := range s.world.Communities[alert.Federation] {
-		if m == member {
+		if m == q.Originator {
 			continue
 		}
 		d := MemberForecast{Member: m, Release: aud.Of(m), Codes: codes[m]}
@@ -123,7 +209,8 @@ func (h *Hub) forecast(s *state, member alert.MemberID, id alert.ID, p Labelled,
 			d.Message = messages[d.Codes[0]]
 		}
 		if d.Release == feed.Content {
-			d.Agreements = cited(s.world, s.policy.Release(aud, m, p.ID, query, iat, exp).Agreements)
+			r := s.policy.Release(aud, m, id, q, iat, exp)
+			d.Agreements, d.Emergency = cited(s.world, r.Agreements), r.Emergency
 		}
 		f.Members = append(f.Members, d)
 	}

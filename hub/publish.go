@@ -10,6 +10,7 @@ import (
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/audit"
+	"github.com/entente-hub/entente/api/federation"
 	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/crypto/keys"
@@ -196,7 +197,7 @@ func (h *Hub) accept(ctx context.Context, s *state, a *trust.VerifiedAlert, row 
 	row.AcceptedAt = h.Now().Unix()
 	w := store.Write{Seen: s.position, Accept: &store.Accept{Alert: row}}
 	admission := audit.Entry{Kind: audit.Admission, Actor: string(a.Issuer), Alert: named(row),
-		Revision: s.world.Revision, Policy: h.Engine.Digest()}
+		Revision: s.world.Revision, Policy: s.engine.Digest()}
 	audiences := make(map[string]*policies.Audience)
 	for _, p := range a.Portions {
 		q, err := h.query(ctx, a.Issuer, a.Subject, *p.Label)
@@ -207,10 +208,18 @@ func (h *Hub) accept(ctx context.Context, s *state, a *trust.VerifiedAlert, row 
 		if err != nil {
 			return store.Write{}, nil, err
 		}
-		digest := labelDigest(q)
-		w.Accept.Portions = append(w.Accept.Portions, store.Portion{ID: p.ID, LabelKey: p.Label.ReleaseKey(a.Subject)})
+		digest := s.labelDigest(q)
+		settled, err := s.ofLabel(ctx, q)
+		if err != nil {
+			return store.Write{}, nil, err
+		}
+		w.Accept.Portions = append(w.Accept.Portions,
+			store.Portion{ID: p.ID, LabelKey: p.Label.ReleaseKey(a.Subject), Audience: s.settledAs(settled)})
 		w.Accept.Recipients = append(w.Accept.Recipients, aud.Content()...)
 		w.Accept.Recipients = append(w.Accept.Recipients, aud.Existence()...)
+		if h.resettler.settled.Load() != s { // a later pass may not see that this was decided: see everybody
+			w.Accept.Recipients = append(w.Accept.Recipients, everybody(s.world, a.Issuer)...)
+		}
 		admission.Portions = append(admission.Portions, audit.Portion{Portion: p.ID, Label: digest})
 		if _, known := audiences[digest]; !known {
 			audiences[digest] = aud
@@ -221,6 +230,21 @@ func (h *Hub) accept(ctx context.Context, s *state, a *trust.VerifiedAlert, row 
 	w.Accept.Recipients = slices.Compact(w.Accept.Recipients)
 	w.Entries = append([][]byte{h.entry(admission)}, w.Entries...) // first: the receipt names its index
 	return w, audiences, nil
+}
+
+// everybody returns the members but one, for a delivery each that waits. While no pass
+// has been over a label at the state's revision, the decision that is stored with the
+// label may give more than this alert's; where the next one does too, no pass would
+// see a difference. What waits is decided at hand-over, withheld, and judged again by
+// the next pass.
+func everybody(w *federation.World, but alert.MemberID) []alert.MemberID {
+	var out []alert.MemberID
+	for m := range w.Members {
+		if m != but {
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 // query asks about a label. Whose its sources are, the store knows; but a source
@@ -279,6 +303,15 @@ func (s *state) decide(ctx context.Context, q policies.Query) (*policies.Audienc
 	return aud, nil
 }
 
+// ofLabel decides for a label as it is interned: where alerts share it, without what
+// is only so for one of them, as in an emergency.
+func (s *state) ofLabel(ctx context.Context, q policies.Query) (*policies.Audience, error) {
+	if !q.Label.NamesAlert() {
+		q.Alert = ""
+	}
+	return s.decide(ctx, q)
+}
+
 // decisionEntry appends the label's decision unless it stands in the log at this
 // revision. Two hubs, or two publishers at once, may both record it.
 func (h *Hub) decisionEntry(entries [][]byte, s *state, digest string, aud *policies.Audience) [][]byte {
@@ -286,7 +319,7 @@ func (h *Hub) decisionEntry(entries [][]byte, s *state, digest string, aud *poli
 		return entries
 	}
 	return append(entries, h.entry(audit.Entry{Kind: audit.Decided, Actor: string(h.ID),
-		Revision: s.world.Revision, Policy: h.Engine.Digest(),
+		Revision: s.world.Revision, Policy: s.engine.Digest(),
 		Decision: &audit.Decision{Label: digest, Content: aud.Content(), Existence: aud.Existence(), Refused: aud.Refused()}}))
 }
 
@@ -306,9 +339,9 @@ func (s *state) record(audiences map[string]*policies.Audience) {
 }
 
 // labelDigest names a question and so its decision: SHA-256 of the originator, a
-// line feed and policies.Query.Key.
-func labelDigest(q policies.Query) string {
-	sum := sha256.Sum256([]byte(string(q.Originator) + "\n" + q.Key()))
+// line feed and policies.World.Key.
+func (s *state) labelDigest(q policies.Query) string {
+	sum := sha256.Sum256([]byte(string(q.Originator) + "\n" + s.policy.Key(q)))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 

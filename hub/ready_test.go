@@ -66,19 +66,17 @@ func TestClosedWithoutRegistryAndPolicy(t *testing.T) {
 	w.open()
 }
 
-func TestClosedUnderAnotherPolicy(t *testing.T) {
+// A hub that was built with other rules than those in force, and has no bundle of
+// these, decides nothing.
+func TestClosedUnderRulesThatItDoesNotHave(t *testing.T) {
 	w := newWorld(t)
 	_, token := w.issue("XA", label("XB"))
 	w.publish("XA", token)
-	officers := w.authority()
-	inForce := w.Directory().PolicyDigest(hub.PolicyName)
-	policy := func(digest string) []byte {
-		return w.state(federation.TypePolicy, &federation.Policy{Name: hub.PolicyName, Digest: digest}, officers["officer-1"], officers["officer-2"])
-	}
-	w.submitTo(w.Hub, policy(hashOf("another bundle")))
-	w.closed(w.Hub, "not the one that this hub has")
-	w.submitTo(w.Hub, policy(inForce))
-	w.open()
+	d := w.deps(w.store)
+	d.Engine = stricter(t)
+	other, stop := w.run(d)
+	defer stop()
+	w.closed(other, "not one that this hub has")
 	if page := w.poll("XB", 0); len(page.Items) != 1 {
 		t.Error("what was published before is lost")
 	}

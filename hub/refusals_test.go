@@ -43,7 +43,7 @@ func with(t *testing.T, k keys.Signer) func([]byte) []byte {
 	}
 }
 
-func payloadOf(t *testing.T, token string) []byte {
+func payloadOf(t testing.TB, token string) []byte {
 	t.Helper()
 	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
 	if err != nil {
@@ -300,7 +300,7 @@ func TestStatementsAreRefused(t *testing.T) {
 			ID: "wish", Title: "Wish", Parties: []alert.MemberID{"XA", "XD"}, Categories: []alert.Category{"smuggling"}, MaxClassification: alert.Secret,
 			PersonalData: alert.Personal, Purposes: []alert.Purpose{"prevention"}, RetentionDays: 1, ValidFrom: 1, ValidUntil: 1 << 32}, w.root("XA"))},
 		"a policy of one officer of two": {problem.BadSignature, w.state(federation.TypePolicy,
-			&federation.Policy{Name: hub.PolicyName, Digest: hashOf("x")}, authority["officer-1"])},
+			&federation.Policy{Name: hub.PolicyName, Digest: hashOf("x"), Bundle: 2}, authority["officer-1"])},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.in(t).refused(c.kind, "XA", func() error { return w.SubmitStatement(t.Context(), "XA", c.raw) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/entente-hub/entente/api/alert"
@@ -107,6 +108,7 @@ func (h *Hub) replay(ctx context.Context, member alert.MemberID, after int64, li
 		return nil, "", unavailable(err)
 	}
 	var items []feed.Item
+	var lost []store.Claim
 	size := 0
 	for _, d := range stored {
 		if size += len(d.Alert.Token); len(items) > 0 && size > maxPageBytes {
@@ -117,11 +119,40 @@ func (h *Hub) replay(ctx context.Context, member alert.MemberID, after int64, li
 			return nil, "", err
 		}
 		items = append(items, item)
+		if item.Delivery == nil && !d.Acked {
+			lost = append(lost, store.Claim{AlertRow: d.AlertRow, Recipient: member})
+		}
 	}
 	if len(items) == 0 {
 		return nil, "", problem.Wrap(problem.Internal, errChanged, "")
 	}
+	if err := h.claimAgain(ctx, s, lost); err != nil {
+		return nil, "", err
+	}
 	return items, stored[len(items)-1].Chain, nil
+}
+
+// claimAgain makes those deliveries pending once more whose content their recipient has
+// never had, and does not get now: they went to a connection that was dead, and less
+// is permitted since. What waits is withheld, and comes back when the rules do.
+func (h *Hub) claimAgain(ctx context.Context, s *state, lost []store.Claim) error {
+	lost = slices.DeleteFunc(lost, func(c store.Claim) bool { // once is enough at a revision
+		_, again := s.claimed.LoadOrStore(c, nil)
+		return again
+	})
+	if len(lost) == 0 {
+		return nil
+	}
+	res, err := h.ledger.commit(ctx, store.Write{Seen: s.position, Resettle: &store.Resettle{Renew: lost}})
+	if err == nil && res.Outcome == store.Stale {
+		err = errStale
+	}
+	if err != nil {
+		for _, c := range lost {
+			s.claimed.Delete(c)
+		}
+	}
+	return err
 }
 
 // handOver gives pending deliveries their place in the feed. It returns no items
@@ -178,7 +209,7 @@ func (h *Hub) prepare(ctx context.Context, s *state, member alert.MemberID, pend
 		if err != nil {
 			return nil, nil, problem.Wrap(problem.Internal, err, "")
 		}
-		p, err := h.permit(ctx, s, v, member)
+		p, over, err := h.permit(ctx, s, v, member)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -186,11 +217,27 @@ func (h *Hub) prepare(ctx context.Context, s *state, member alert.MemberID, pend
 			return nil, nil, err
 		}
 		e := audit.Entry{Actor: string(h.ID), Alert: named(d.Alert), Recipient: member,
-			Revision: s.world.Revision, Policy: h.Engine.Digest()}
+			Revision: s.world.Revision, Policy: s.engine.Digest()}
 		if p == nil {
-			w.HandOver.Withheld = append(w.HandOver.Withheld, d.ID)
+			if over { // no statement can bring it back
+				w.HandOver.Dropped = append(w.HandOver.Dropped, d.ID)
+			} else {
+				w.HandOver.Withheld = append(w.HandOver.Withheld, d.ID)
+			}
 			e.Kind = audit.Withheld
 			w.Entries = append(w.Entries, h.entry(e))
+			continue
+		}
+		news, err := h.news(ctx, member, d, p)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !news {
+			if h.resettler.settled.Load() == s {
+				w.HandOver.Dropped = append(w.HandOver.Dropped, d.ID)
+			} else { // no pass has seen these rules: the next is to look at it again
+				w.HandOver.Withheld = append(w.HandOver.Withheld, d.ID)
+			}
 			continue
 		}
 		item, err := h.place(p, v, d.ID, w.HandOver)
@@ -204,6 +251,28 @@ func (h *Hub) prepare(ctx context.Context, s *state, member alert.MemberID, pend
 	return items, audiences, nil
 }
 
+// news reports whether a permit gives the recipient of a renewed delivery anything
+// that it does not hold already, on these terms.
+func (h *Hub) news(ctx context.Context, recipient alert.MemberID, d store.Delivery, p *permit) (bool, error) {
+	if !d.Renewed {
+		return true, nil
+	}
+	held, err := h.Store.Held(ctx, recipient, d.AlertRow)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return true, nil
+	case err != nil:
+		return false, unavailable(err)
+	case !held.Acked: // it may have gone to a connection that was dead
+		return true, nil
+	}
+	var f facts
+	if err := json.Unmarshal(held.Facts, &f); err != nil {
+		return false, problem.Wrap(problem.Internal, err, "")
+	}
+	return !covers(f.Releases, p.releases), nil
+}
+
 // explain adds the decisions on an alert's labels to the write.
 func (h *Hub) explain(ctx context.Context, s *state, v *view, audiences map[string]*policies.Audience, w *store.Write) error {
 	for _, portion := range v.portions {
@@ -211,7 +280,7 @@ func (h *Hub) explain(ctx context.Context, s *state, v *view, audiences map[stri
 		if err != nil {
 			return err
 		}
-		digest := labelDigest(q)
+		digest := s.labelDigest(q)
 		if _, ok := audiences[digest]; ok {
 			continue
 		}

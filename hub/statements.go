@@ -5,15 +5,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/audit"
-	"github.com/entente-hub/entente/api/federation"
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/hub/store"
-	"github.com/entente-hub/entente/policies"
 	"github.com/entente-hub/entente/trust"
 )
 
@@ -74,6 +71,9 @@ func (h *Hub) takeStatement(ctx context.Context, actor string, raw []byte) error
 		if _, err := s.dir.With(h.Now(), raw); err != nil { // what only taking it in can show
 			return err
 		}
+		if err := h.hasRules(ctx, st.Body); err != nil {
+			return err
+		}
 		named := audit.Named{Type: string(st.Type), Subject: st.Subject, Revision: st.Revision, Digest: st.Digest}
 		res, err := h.ledger.commit(ctx, store.Write{
 			Seen: s.position,
@@ -100,8 +100,7 @@ func (h *Hub) takeStatement(ctx context.Context, actor string, raw []byte) error
 
 // Statements returns signed statements after a position for a member's node, in
 // order: fewer than limit where they are large, and none only where there are
-// none. Consents are their originator's affair: they name alerts, and who gets
-// them, that others must not know to exist.
+// none: as far as they are the member's business, see shownTo.
 func (h *Hub) Statements(ctx context.Context, member alert.MemberID, after int64, limit int) ([]store.Statement, error) {
 	var out []store.Statement
 	for size := 0; len(out) < limit && size < maxStatements; {
@@ -111,7 +110,7 @@ func (h *Hub) Statements(ctx context.Context, member alert.MemberID, after int64
 		}
 		for _, s := range list {
 			after = s.Position
-			if s.Type == string(federation.TypeConsent) && !strings.HasPrefix(s.Subject, string(member)+"/") {
+			if !shownTo(member, s) {
 				continue
 			}
 			if size += len(s.Raw); size > maxStatements && len(out) > 0 {
@@ -157,28 +156,32 @@ func (h *Hub) refresh(ctx context.Context) error {
 			newest = max(newest, issuedAt(dir, s))
 		}
 	}
-	if position == old.position && !old.lapsed(now) {
+	if position == old.position && !old.lapsed(now) && (old.policy != nil || !dir.Ready()) {
 		return nil
 	}
 	next := &state{dir: dir, position: position, newest: newest}
 	if dir.Ready() {
 		next.world = dir.World(now)
-		var err error
-		if next.policy, err = h.index(next); err != nil {
+		if err := h.index(ctx, next); err != nil {
 			return err
 		}
 	}
 	h.state.Store(next)
+	h.resettler.changed()
 	h.Metrics.revision(position)
 	return nil
 }
 
-func (h *Hub) index(s *state) (*policies.World, error) {
-	w, err := h.Engine.World(s.world)
-	if err != nil {
-		return nil, problem.Wrap(problem.Unavailable, err, "the policy can not be readied")
+// index readies the world for the rules in force. Without these there is nothing to
+// decide by, which usable tells.
+func (h *Hub) index(ctx context.Context, s *state) (err error) {
+	if s.engine, err = h.engines.of(ctx, h, s.dir.PolicyDigest(PolicyName)); err != nil || s.engine == nil {
+		return err
 	}
-	return w, nil
+	if s.policy, err = s.engine.World(s.world); err != nil {
+		return problem.Wrap(problem.Unavailable, err, "the policy can not be readied")
+	}
+	return nil
 }
 
 func issuedAt(dir *trust.Directory, s store.Statement) int64 {

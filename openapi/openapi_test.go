@@ -66,11 +66,15 @@ var problems = map[string]map[string][]problem.Kind{
 	"hub": {
 		"publishAlert": {problem.BadSignature, problem.Expired, problem.NotYetValid, problem.WrongMember,
 			problem.Conflict, problem.Fork, problem.NotAdmitted},
-		"readAlert":        {problem.NotFound},
-		"previewAudience":  {problem.NotAdmitted},
-		"pollFeed":         {problem.CursorUnknown, problem.RateLimited},
-		"acknowledge":      {problem.BadSignature, problem.NotYetValid, problem.WrongMember, problem.NotFound},
-		"submitStatement":  {problem.BadSignature, problem.NotYetValid, problem.Conflict, problem.Fork},
+		"readAlert":       {problem.NotFound},
+		"previewAudience": {problem.NotAdmitted},
+		"pollFeed":        {problem.CursorUnknown, problem.RateLimited},
+		"acknowledge":     {problem.BadSignature, problem.NotYetValid, problem.WrongMember, problem.NotFound},
+		"submitStatement": {problem.BadSignature, problem.NotYetValid, problem.Conflict, problem.Fork, problem.NotAdmitted},
+		"propose":         {problem.BadSignature, problem.NotYetValid, problem.Conflict, problem.Fork, problem.NotAdmitted, problem.RateLimited},
+		"listProposals":   nil, "declineProposal": {problem.NotFound},
+		"submitBundle": {problem.BadSignature, problem.Conflict}, "listBundles": nil, "readBundle": {problem.NotFound},
+		"explainAlert":     {problem.NotFound},
 		"listStatements":   nil,
 		"readCheckpoint":   nil,
 		"proveConsistency": nil,
@@ -83,6 +87,13 @@ var problems = map[string]map[string][]problem.Kind{
 		"listOutbox": nil,
 		"readOutbox": {problem.NotFound},
 		"readStatus": nil,
+
+		"listAgreements": nil, "readChain": nil, "listConsents": nil, "listEmergencies": nil, "listPolicies": nil,
+		"nextEmergency": {problem.NotFound},
+		// What the hub answers these with is passed on.
+		"suspendAgreement": problem.Kinds(), "propose": problem.Kinds(), "listProposals": problem.Kinds(),
+		"declineProposal": problem.Kinds(), "changeConsent": problem.Kinds(), "endEmergency": problem.Kinds(),
+		"explain": problem.Kinds(), "submitBundle": problem.Kinds(), "listBundles": problem.Kinds(), "readBundle": problem.Kinds(),
 	},
 }
 
@@ -128,6 +139,9 @@ var actions = map[string]audit.Kind{
 	"receive":         audit.Release,
 	"acknowledge":     audit.Received,
 	"state":           audit.Statement,
+	"propose":         audit.Proposal,
+	"bring-bundle":    audit.Bundle,
+	"explain":         audit.Preview,
 	"read":            "",
 	"read-statements": "",
 	"witness":         "",
@@ -145,7 +159,7 @@ func TestActions(t *testing.T) {
 				if !ok {
 					t.Errorf("%s %s %s: no action is called %q", spec, method, route, action)
 				}
-				if used[action] = true; kind != "" && method == http.MethodGet && action != "receive" {
+				if used[action] = true; kind != "" && method == http.MethodGet && action != "receive" && action != "explain" {
 					t.Errorf("%s %s %s: a reading operation leaves %s", spec, method, route, kind)
 				}
 			}
@@ -170,6 +184,7 @@ func TestActions(t *testing.T) {
 var open = []string{
 	"node Draft.objects[]", "node Plan.portions[]",
 	"node HeldPortion.objects[]", "node HeldPortion.grading", "node HeldPortion.obligations",
+	"node Terms", "node GotBecause.obligations",
 }
 
 // Every object is closed, wherever it stands: an unknown field is an error.

@@ -30,6 +30,10 @@ const (
 	Received  Kind = "received"  // a recipient's signed acknowledgement
 	Preview   Kind = "preview"   // somebody asked who would get what
 	Statement Kind = "statement" // a statement came into force
+	Proposal  Kind = "proposal"  // a statement was brought with some of its signatures, or declined
+	Bundle    Kind = "bundle"    // a policy bundle was brought
+	Settled   Kind = "settled"   // standing alerts were decided again
+	Simulated Kind = "simulated" // past decisions were replayed under other rules
 )
 
 // A salt's length in characters: crypto/rand.Text gives 26 of five bits each.
@@ -56,7 +60,8 @@ type Entry struct {
 	Problem   string         `json:"problem,omitempty"` // problem type of a refusal
 	Codes     []string       `json:"codes,omitempty"`
 	Statement *Named         `json:"statement,omitempty"`
-	Proof     string         `json:"proof,omitempty"` // of Received: the signed acknowledgement
+	Proof     string         `json:"proof,omitempty"`     // of Received: the signed acknowledgement
+	Resettled *Resettled     `json:"resettled,omitempty"` // of Settled
 }
 
 // Alert names an alert version and its bytes.
@@ -76,13 +81,20 @@ type Portion struct {
 // Decision is what one label of an originator means for everybody. It goes
 // into the log with the first admission that rests on it at a revision.
 type Decision struct {
-	Label     string                      `json:"label"` // SHA-256 of originator, a line feed and policies.Query.Key, base64url
+	Label     string                      `json:"label"` // SHA-256 of originator, a line feed and policies.World.Key, base64url
 	Content   []alert.MemberID            `json:"content,omitempty"`
 	Existence []alert.MemberID            `json:"existence,omitempty"`
 	Refused   map[string][]alert.MemberID `json:"refused,omitempty"` // reason code → members refused content
 }
 
-// Named names a statement.
+// Resettled counts what a pass over standing alerts has changed.
+type Resettled struct {
+	Labels   int64 `json:"labels"`   // decided otherwise than before
+	Renewed  int64 `json:"renewed"`  // deliveries that wait for hand-over because of it
+	Withheld int64 `json:"withheld"` // deliveries that do not any more
+}
+
+// Named names a statement, or a policy bundle.
 type Named struct {
 	Type     string `json:"type"`
 	Subject  string `json:"sub"`
@@ -135,7 +147,7 @@ func Parse(leaf []byte) (Entry, error) {
 		return Entry{}, fmt.Errorf("%w: salt of %d characters", ErrInvalid, len(e.Salt))
 	}
 	switch e.Kind {
-	case Decided, Admission, Refusal, Release, Withheld, Received, Preview, Statement:
+	case Decided, Admission, Refusal, Release, Withheld, Received, Preview, Statement, Proposal, Bundle, Settled, Simulated:
 	default:
 		return Entry{}, fmt.Errorf("%w: kind %.40q is not known", ErrInvalid, e.Kind)
 	}

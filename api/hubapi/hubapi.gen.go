@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/feed"
@@ -20,21 +21,39 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for MemberDecisionHeld.
+const (
+	MemberDecisionHeldContent   MemberDecisionHeld = "content"
+	MemberDecisionHeldExistence MemberDecisionHeld = "existence"
+)
+
+// Valid indicates whether the value is a known member of the MemberDecisionHeld enum.
+func (e MemberDecisionHeld) Valid() bool {
+	switch e {
+	case MemberDecisionHeldContent:
+		return true
+	case MemberDecisionHeldExistence:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MemberDecisionRelease.
 const (
-	Content   MemberDecisionRelease = "content"
-	Existence MemberDecisionRelease = "existence"
-	None      MemberDecisionRelease = "none"
+	MemberDecisionReleaseContent   MemberDecisionRelease = "content"
+	MemberDecisionReleaseExistence MemberDecisionRelease = "existence"
+	MemberDecisionReleaseNone      MemberDecisionRelease = "none"
 )
 
 // Valid indicates whether the value is a known member of the MemberDecisionRelease enum.
 func (e MemberDecisionRelease) Valid() bool {
 	switch e {
-	case Content:
+	case MemberDecisionReleaseContent:
 		return true
-	case Existence:
+	case MemberDecisionReleaseExistence:
 		return true
-	case None:
+	case MemberDecisionReleaseNone:
 		return true
 	default:
 		return false
@@ -69,6 +88,11 @@ type AudienceQuery struct {
 	Portions []LabelledPortion `json:"portions"`
 }
 
+// BundleList defines model for BundleList.
+type BundleList struct {
+	Bundles []StoredBundle `json:"bundles"`
+}
+
 // Checkpoint defines model for Checkpoint.
 type Checkpoint struct {
 	Checkpoint string `json:"checkpoint"`
@@ -78,6 +102,10 @@ type Checkpoint struct {
 type CitedAgreement struct {
 	Digest string `json:"digest"`
 	Id     string `json:"id"`
+	Title  string `json:"title"`
+
+	// Version Revision of the agreement's statement
+	Version int64 `json:"version"`
 }
 
 // Delivery defines model for Delivery.
@@ -101,16 +129,40 @@ type MemberDecision struct {
 	Agreements *[]CitedAgreement `json:"agreements,omitempty"`
 
 	// Codes Why content is not released
-	Codes  *[]string `json:"codes,omitempty"`
-	Member string    `json:"member"`
+	Codes *[]string `json:"codes,omitempty"`
+
+	// Emergency Digest of the emergency without which it were not released
+	Emergency *string `json:"emergency,omitempty"`
+
+	// Held What was handed over last
+	Held   *MemberDecisionHeld `json:"held,omitempty"`
+	Member string              `json:"member"`
 
 	// Message The first code in words
 	Message *string               `json:"message,omitempty"`
 	Release MemberDecisionRelease `json:"release"`
 }
 
+// MemberDecisionHeld What was handed over last
+type MemberDecisionHeld string
+
 // MemberDecisionRelease defines model for MemberDecision.Release.
 type MemberDecisionRelease string
+
+// OpenProposal defines model for OpenProposal.
+type OpenProposal struct {
+	At time.Time `json:"at"`
+
+	// By The member that made it
+	By     string `json:"by"`
+	Digest string `json:"digest"`
+
+	// Missing Whose signatures are still needed
+	Missing []string `json:"missing"`
+
+	// Statement A JWS in general JSON serialization (RFC 7515 section 7.2.1).
+	Statement SignedStatement `json:"statement"`
+}
 
 // Page defines model for Page.
 type Page = feed.Page
@@ -137,12 +189,33 @@ type Proof struct {
 	Hashes []string `json:"hashes"`
 }
 
+// ProposalList defines model for ProposalList.
+type ProposalList struct {
+	Proposals []OpenProposal `json:"proposals"`
+}
+
+// ProposalState defines model for ProposalState.
+type ProposalState struct {
+	// Digest SHA-256 of the statement's payload, base64url
+	Digest  string `json:"digest"`
+	InForce bool   `json:"in_force"`
+
+	// Missing Whose signatures are still needed
+	Missing []string `json:"missing"`
+}
+
 // Release defines model for Release.
 type Release = feed.Release
 
 // SignedAlert defines model for SignedAlert.
 type SignedAlert struct {
 	Alert string `json:"alert"`
+}
+
+// SignedBundle defines model for SignedBundle.
+type SignedBundle struct {
+	// Bundle An OPA bundle, a gzipped tar archive with .signatures.json, base64
+	Bundle []byte `json:"bundle"`
 }
 
 // SignedReceipt defines model for SignedReceipt.
@@ -157,6 +230,19 @@ type SignedStatement = json.RawMessage
 // StatementPage defines model for StatementPage.
 type StatementPage struct {
 	Statements []PlacedStatement `json:"statements"`
+}
+
+// StoredBundle defines model for StoredBundle.
+type StoredBundle struct {
+	At time.Time `json:"at"`
+
+	// By The member that brought it
+	By string `json:"by"`
+
+	// Digest SHA-256 of the rules, base64url
+	Digest   string `json:"digest"`
+	InForce  bool   `json:"in_force"`
+	Revision int64  `json:"revision"`
 }
 
 // PollFeedParams defines parameters for PollFeed.
@@ -186,8 +272,14 @@ type PublishAlertJSONRequestBody = SignedAlert
 // PreviewAudienceJSONRequestBody defines body for PreviewAudience for application/json ContentType.
 type PreviewAudienceJSONRequestBody = AudienceQuery
 
+// SubmitBundleJSONRequestBody defines body for SubmitBundle for application/json ContentType.
+type SubmitBundleJSONRequestBody = SignedBundle
+
 // AcknowledgeJSONRequestBody defines body for Acknowledge for application/json ContentType.
 type AcknowledgeJSONRequestBody = Acks
+
+// ProposeJSONRequestBody defines body for Propose for application/json ContentType.
+type ProposeJSONRequestBody = SignedStatement
 
 // SubmitStatementJSONRequestBody defines body for SubmitStatement for application/json ContentType.
 type SubmitStatementJSONRequestBody = SignedStatement
@@ -309,6 +401,41 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/audience (the `PreviewAudience` operationId).
 	PreviewAudience(ctx context.Context, body PreviewAudienceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ExplainAlert Who gets what of one of the caller's own alerts, and why
+	//
+	// Decided now, and beside it what was handed over. Only to the originator; to anybody else there is no such alert.
+	//
+	// Corresponds with GET /v1/audience/{id}/{version} (the `ExplainAlert` operationId).
+	ExplainAlert(ctx context.Context, id string, version int32, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListBundles The policy bundles that the hub has
+	//
+	// Corresponds with GET /v1/bundles (the `ListBundles` operationId).
+	ListBundles(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SubmitBundleWithBody Bring a signed policy bundle
+	//
+	// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/bundles (the `SubmitBundle` operationId).
+	SubmitBundleWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SubmitBundle Bring a signed policy bundle
+	//
+	// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/bundles (the `SubmitBundle` operationId).
+	SubmitBundle(ctx context.Context, body SubmitBundleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReadBundle One policy bundle, to be verified by its reader
+	//
+	// Corresponds with GET /v1/bundles/{digest} (the `ReadBundle` operationId).
+	ReadBundle(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// PollFeed Fetch deliveries after a cursor, waiting for the first
 	//
 	// The cursor is the sequence number of the last item that the node has stored. Each release is decided again when it is handed over. The page ends with a signed head.
@@ -340,6 +467,36 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/log/consistency (the `ProveConsistency` operationId).
 	ProveConsistency(ctx context.Context, params *ProveConsistencyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListProposals Statements that wait for further signatures
+	//
+	// Corresponds with GET /v1/proposals (the `ListProposals` operationId).
+	ListProposals(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ProposeWithBody Bring a statement with some of its signatures
+	//
+	// Agreements, policies, emergencies and their successors need several signatures, which their signers give one after the other. The hub verifies those that are there, adds them to those it has, and brings the statement into force with the last one. Whoever may sign a proposal sees it; so does the member that made it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/proposals (the `Propose` operationId).
+	ProposeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Propose Bring a statement with some of its signatures
+	//
+	// Agreements, policies, emergencies and their successors need several signatures, which their signers give one after the other. The hub verifies those that are there, adds them to those it has, and brings the statement into force with the last one. Whoever may sign a proposal sees it; so does the member that made it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/proposals (the `Propose` operationId).
+	Propose(ctx context.Context, body ProposeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeclineProposal Decline or withdraw a proposal
+	//
+	// Any of those whose signature it needs can, and the member that made it.
+	//
+	// Corresponds with DELETE /v1/proposals/{digest} (the `DeclineProposal` operationId).
+	DeclineProposal(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListStatements Fetch statements after a position, in order
 	//
 	// Corresponds with GET /v1/statements (the `ListStatements` operationId).
@@ -347,7 +504,7 @@ type ClientInterface interface {
 
 	// SubmitStatementWithBody Bring a signed statement into force
 	//
-	// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents and the policy in force are statements.
+	// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies and the policy in force are statements.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -356,7 +513,7 @@ type ClientInterface interface {
 
 	// SubmitStatement Bring a signed statement into force
 	//
-	// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents and the policy in force are statements.
+	// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies and the policy in force are statements.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -457,6 +614,91 @@ func (c *Client) PreviewAudience(ctx context.Context, body PreviewAudienceJSONRe
 	return c.Client.Do(req)
 }
 
+// ExplainAlert Who gets what of one of the caller's own alerts, and why
+//
+// Decided now, and beside it what was handed over. Only to the originator; to anybody else there is no such alert.
+//
+// Corresponds with GET /v1/audience/{id}/{version} (the `ExplainAlert` operationId).
+func (c *Client) ExplainAlert(ctx context.Context, id string, version int32, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExplainAlertRequest(c.Server, id, version)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListBundles The policy bundles that the hub has
+//
+// Corresponds with GET /v1/bundles (the `ListBundles` operationId).
+func (c *Client) ListBundles(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListBundlesRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SubmitBundleWithBody Bring a signed policy bundle
+//
+// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/bundles (the `SubmitBundle` operationId).
+func (c *Client) SubmitBundleWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSubmitBundleRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SubmitBundle Bring a signed policy bundle
+//
+// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/bundles (the `SubmitBundle` operationId).
+func (c *Client) SubmitBundle(ctx context.Context, body SubmitBundleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSubmitBundleRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReadBundle One policy bundle, to be verified by its reader
+//
+// Corresponds with GET /v1/bundles/{digest} (the `ReadBundle` operationId).
+func (c *Client) ReadBundle(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReadBundleRequest(c.Server, digest)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // PollFeed Fetch deliveries after a cursor, waiting for the first
 //
 // The cursor is the sequence number of the last item that the node has stored. Each release is decided again when it is handed over. The page ends with a signed head.
@@ -538,6 +780,76 @@ func (c *Client) ProveConsistency(ctx context.Context, params *ProveConsistencyP
 	return c.Client.Do(req)
 }
 
+// ListProposals Statements that wait for further signatures
+//
+// Corresponds with GET /v1/proposals (the `ListProposals` operationId).
+func (c *Client) ListProposals(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListProposalsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ProposeWithBody Bring a statement with some of its signatures
+//
+// Agreements, policies, emergencies and their successors need several signatures, which their signers give one after the other. The hub verifies those that are there, adds them to those it has, and brings the statement into force with the last one. Whoever may sign a proposal sees it; so does the member that made it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/proposals (the `Propose` operationId).
+func (c *Client) ProposeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewProposeRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Propose Bring a statement with some of its signatures
+//
+// Agreements, policies, emergencies and their successors need several signatures, which their signers give one after the other. The hub verifies those that are there, adds them to those it has, and brings the statement into force with the last one. Whoever may sign a proposal sees it; so does the member that made it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/proposals (the `Propose` operationId).
+func (c *Client) Propose(ctx context.Context, body ProposeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewProposeRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeclineProposal Decline or withdraw a proposal
+//
+// Any of those whose signature it needs can, and the member that made it.
+//
+// Corresponds with DELETE /v1/proposals/{digest} (the `DeclineProposal` operationId).
+func (c *Client) DeclineProposal(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeclineProposalRequest(c.Server, digest)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListStatements Fetch statements after a position, in order
 //
 // Corresponds with GET /v1/statements (the `ListStatements` operationId).
@@ -555,7 +867,7 @@ func (c *Client) ListStatements(ctx context.Context, params *ListStatementsParam
 
 // SubmitStatementWithBody Bring a signed statement into force
 //
-// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents and the policy in force are statements.
+// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies and the policy in force are statements.
 //
 // Takes any type of body and a specified content type.
 //
@@ -574,7 +886,7 @@ func (c *Client) SubmitStatementWithBody(ctx context.Context, contentType string
 
 // SubmitStatement Bring a signed statement into force
 //
-// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents and the policy in force are statements.
+// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies and the policy in force are statements.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -715,6 +1027,148 @@ func NewPreviewAudienceRequestWithBody(server string, contentType string, body i
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewExplainAlertRequest constructs an http.Request for the ExplainAlert method
+func NewExplainAlertRequest(server string, id string, version int32) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "version", version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int32"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/audience/%s/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListBundlesRequest constructs an http.Request for the ListBundles method
+func NewListBundlesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/bundles")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSubmitBundleRequest calls the generic SubmitBundle builder with application/json body
+func NewSubmitBundleRequest(server string, body SubmitBundleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSubmitBundleRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSubmitBundleRequestWithBody constructs an http.Request for the SubmitBundle method, with any body, and a specified content type
+func NewSubmitBundleRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/bundles")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewReadBundleRequest constructs an http.Request for the ReadBundle method
+func NewReadBundleRequest(server string, digest string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "digest", digest, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/bundles/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -918,6 +1372,107 @@ func NewProveConsistencyRequest(server string, params *ProveConsistencyParams) (
 	return req, nil
 }
 
+// NewListProposalsRequest constructs an http.Request for the ListProposals method
+func NewListProposalsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/proposals")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewProposeRequest calls the generic Propose builder with application/json body
+func NewProposeRequest(server string, body ProposeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewProposeRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewProposeRequestWithBody constructs an http.Request for the Propose method, with any body, and a specified content type
+func NewProposeRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/proposals")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeclineProposalRequest constructs an http.Request for the DeclineProposal method
+func NewDeclineProposalRequest(server string, digest string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "digest", digest, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/proposals/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListStatementsRequest constructs an http.Request for the ListStatements method
 func NewListStatementsRequest(server string, params *ListStatementsParams) (*http.Request, error) {
 	var err error
@@ -1113,6 +1668,47 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/audience (the `PreviewAudience` operationId).
 	PreviewAudienceWithResponse(ctx context.Context, body PreviewAudienceJSONRequestBody, reqEditors ...RequestEditorFn) (*PreviewAudienceResponse, error)
 
+	// ExplainAlertWithResponse Who gets what of one of the caller's own alerts, and why
+	//
+	// Decided now, and beside it what was handed over. Only to the originator; to anybody else there is no such alert.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/audience/{id}/{version} (the `ExplainAlert` operationId).
+	ExplainAlertWithResponse(ctx context.Context, id string, version int32, reqEditors ...RequestEditorFn) (*ExplainAlertResponse, error)
+
+	// ListBundlesWithResponse The policy bundles that the hub has
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/bundles (the `ListBundles` operationId).
+	ListBundlesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListBundlesResponse, error)
+
+	// SubmitBundleWithBodyWithResponse Bring a signed policy bundle
+	//
+	// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/bundles (the `SubmitBundle` operationId).
+	SubmitBundleWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SubmitBundleResponse, error)
+
+	// SubmitBundleWithResponse Bring a signed policy bundle
+	//
+	// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/bundles (the `SubmitBundle` operationId).
+	SubmitBundleWithResponse(ctx context.Context, body SubmitBundleJSONRequestBody, reqEditors ...RequestEditorFn) (*SubmitBundleResponse, error)
+
+	// ReadBundleWithResponse One policy bundle, to be verified by its reader
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/bundles/{digest} (the `ReadBundle` operationId).
+	ReadBundleWithResponse(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*ReadBundleResponse, error)
+
 	// PollFeedWithResponse Fetch deliveries after a cursor, waiting for the first
 	//
 	// The cursor is the sequence number of the last item that the node has stored. Each release is decided again when it is handed over. The page ends with a signed head.
@@ -1150,6 +1746,40 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/log/consistency (the `ProveConsistency` operationId).
 	ProveConsistencyWithResponse(ctx context.Context, params *ProveConsistencyParams, reqEditors ...RequestEditorFn) (*ProveConsistencyResponse, error)
 
+	// ListProposalsWithResponse Statements that wait for further signatures
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/proposals (the `ListProposals` operationId).
+	ListProposalsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListProposalsResponse, error)
+
+	// ProposeWithBodyWithResponse Bring a statement with some of its signatures
+	//
+	// Agreements, policies, emergencies and their successors need several signatures, which their signers give one after the other. The hub verifies those that are there, adds them to those it has, and brings the statement into force with the last one. Whoever may sign a proposal sees it; so does the member that made it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/proposals (the `Propose` operationId).
+	ProposeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProposeResponse, error)
+
+	// ProposeWithResponse Bring a statement with some of its signatures
+	//
+	// Agreements, policies, emergencies and their successors need several signatures, which their signers give one after the other. The hub verifies those that are there, adds them to those it has, and brings the statement into force with the last one. Whoever may sign a proposal sees it; so does the member that made it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/proposals (the `Propose` operationId).
+	ProposeWithResponse(ctx context.Context, body ProposeJSONRequestBody, reqEditors ...RequestEditorFn) (*ProposeResponse, error)
+
+	// DeclineProposalWithResponse Decline or withdraw a proposal
+	//
+	// Any of those whose signature it needs can, and the member that made it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/proposals/{digest} (the `DeclineProposal` operationId).
+	DeclineProposalWithResponse(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*DeclineProposalResponse, error)
+
 	// ListStatementsWithResponse Fetch statements after a position, in order
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -1159,7 +1789,7 @@ type ClientWithResponsesInterface interface {
 
 	// SubmitStatementWithBodyWithResponse Bring a signed statement into force
 	//
-	// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents and the policy in force are statements.
+	// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies and the policy in force are statements.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1168,7 +1798,7 @@ type ClientWithResponsesInterface interface {
 
 	// SubmitStatementWithResponse Bring a signed statement into force
 	//
-	// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents and the policy in force are statements.
+	// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies and the policy in force are statements.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1433,6 +2063,324 @@ func (r PreviewAudienceResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PreviewAudienceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ExplainAlertResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AudienceAnswer
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExplainAlertResponse) GetJSON200() *AudienceAnswer {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ExplainAlertResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ExplainAlertResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ExplainAlertResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ExplainAlertResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ExplainAlertResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ExplainAlertResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ExplainAlertResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExplainAlertResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExplainAlertResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExplainAlertResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListBundlesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *BundleList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListBundlesResponse) GetJSON200() *BundleList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListBundlesResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListBundlesResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ListBundlesResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListBundlesResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListBundlesResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListBundlesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListBundlesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListBundlesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListBundlesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SubmitBundleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r SubmitBundleResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r SubmitBundleResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r SubmitBundleResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r SubmitBundleResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r SubmitBundleResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r SubmitBundleResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r SubmitBundleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SubmitBundleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SubmitBundleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SubmitBundleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ReadBundleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SignedBundle
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReadBundleResponse) GetJSON200() *SignedBundle {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ReadBundleResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ReadBundleResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ReadBundleResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ReadBundleResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ReadBundleResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ReadBundleResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ReadBundleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReadBundleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReadBundleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReadBundleResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -1764,6 +2712,255 @@ func (r ProveConsistencyResponse) ContentType() string {
 	return ""
 }
 
+type ListProposalsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ProposalList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListProposalsResponse) GetJSON200() *ProposalList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListProposalsResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListProposalsResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ListProposalsResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListProposalsResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListProposalsResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListProposalsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListProposalsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListProposalsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListProposalsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ProposeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ProposalState
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ProposeResponse) GetJSON200() *ProposalState {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ProposeResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ProposeResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ProposeResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ProposeResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ProposeResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ProposeResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ProposeResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ProposeResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ProposeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ProposeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ProposeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ProposeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeclineProposalResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeclineProposalResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeclineProposalResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeclineProposalResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r DeclineProposalResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r DeclineProposalResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeclineProposalResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeclineProposalResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeclineProposalResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeclineProposalResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeclineProposalResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListStatementsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -1851,6 +3048,8 @@ type SubmitStatementResponse struct {
 	ApplicationproblemJSON409 *Problem
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -1875,6 +3074,11 @@ func (r SubmitStatementResponse) GetApplicationproblemJSON409() *Problem {
 // GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
 func (r SubmitStatementResponse) GetApplicationproblemJSON413() *Problem {
 	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r SubmitStatementResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
 }
 
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -1991,6 +3195,77 @@ func (c *ClientWithResponses) PreviewAudienceWithResponse(ctx context.Context, b
 	return ParsePreviewAudienceResponse(rsp)
 }
 
+// ExplainAlertWithResponse Who gets what of one of the caller's own alerts, and why
+//
+// Decided now, and beside it what was handed over. Only to the originator; to anybody else there is no such alert.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/audience/{id}/{version} (the `ExplainAlert` operationId).
+func (c *ClientWithResponses) ExplainAlertWithResponse(ctx context.Context, id string, version int32, reqEditors ...RequestEditorFn) (*ExplainAlertResponse, error) {
+	rsp, err := c.ExplainAlert(ctx, id, version, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExplainAlertResponse(rsp)
+}
+
+// ListBundlesWithResponse The policy bundles that the hub has
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/bundles (the `ListBundles` operationId).
+func (c *ClientWithResponses) ListBundlesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListBundlesResponse, error) {
+	rsp, err := c.ListBundles(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListBundlesResponse(rsp)
+}
+
+// SubmitBundleWithBodyWithResponse Bring a signed policy bundle
+//
+// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/bundles (the `SubmitBundle` operationId).
+func (c *ClientWithResponses) SubmitBundleWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SubmitBundleResponse, error) {
+	rsp, err := c.SubmitBundleWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSubmitBundleResponse(rsp)
+}
+
+// SubmitBundleWithResponse Bring a signed policy bundle
+//
+// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/bundles (the `SubmitBundle` operationId).
+func (c *ClientWithResponses) SubmitBundleWithResponse(ctx context.Context, body SubmitBundleJSONRequestBody, reqEditors ...RequestEditorFn) (*SubmitBundleResponse, error) {
+	rsp, err := c.SubmitBundle(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSubmitBundleResponse(rsp)
+}
+
+// ReadBundleWithResponse One policy bundle, to be verified by its reader
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/bundles/{digest} (the `ReadBundle` operationId).
+func (c *ClientWithResponses) ReadBundleWithResponse(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*ReadBundleResponse, error) {
+	rsp, err := c.ReadBundle(ctx, digest, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReadBundleResponse(rsp)
+}
+
 // PollFeedWithResponse Fetch deliveries after a cursor, waiting for the first
 //
 // The cursor is the sequence number of the last item that the node has stored. Each release is decided again when it is handed over. The page ends with a signed head.
@@ -2058,6 +3333,64 @@ func (c *ClientWithResponses) ProveConsistencyWithResponse(ctx context.Context, 
 	return ParseProveConsistencyResponse(rsp)
 }
 
+// ListProposalsWithResponse Statements that wait for further signatures
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/proposals (the `ListProposals` operationId).
+func (c *ClientWithResponses) ListProposalsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListProposalsResponse, error) {
+	rsp, err := c.ListProposals(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListProposalsResponse(rsp)
+}
+
+// ProposeWithBodyWithResponse Bring a statement with some of its signatures
+//
+// Agreements, policies, emergencies and their successors need several signatures, which their signers give one after the other. The hub verifies those that are there, adds them to those it has, and brings the statement into force with the last one. Whoever may sign a proposal sees it; so does the member that made it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/proposals (the `Propose` operationId).
+func (c *ClientWithResponses) ProposeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProposeResponse, error) {
+	rsp, err := c.ProposeWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseProposeResponse(rsp)
+}
+
+// ProposeWithResponse Bring a statement with some of its signatures
+//
+// Agreements, policies, emergencies and their successors need several signatures, which their signers give one after the other. The hub verifies those that are there, adds them to those it has, and brings the statement into force with the last one. Whoever may sign a proposal sees it; so does the member that made it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/proposals (the `Propose` operationId).
+func (c *ClientWithResponses) ProposeWithResponse(ctx context.Context, body ProposeJSONRequestBody, reqEditors ...RequestEditorFn) (*ProposeResponse, error) {
+	rsp, err := c.Propose(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseProposeResponse(rsp)
+}
+
+// DeclineProposalWithResponse Decline or withdraw a proposal
+//
+// Any of those whose signature it needs can, and the member that made it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/proposals/{digest} (the `DeclineProposal` operationId).
+func (c *ClientWithResponses) DeclineProposalWithResponse(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*DeclineProposalResponse, error) {
+	rsp, err := c.DeclineProposal(ctx, digest, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeclineProposalResponse(rsp)
+}
+
 // ListStatementsWithResponse Fetch statements after a position, in order
 //
 // Returns a wrapper object for the known response body format(s).
@@ -2073,7 +3406,7 @@ func (c *ClientWithResponses) ListStatementsWithResponse(ctx context.Context, pa
 
 // SubmitStatementWithBodyWithResponse Bring a signed statement into force
 //
-// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents and the policy in force are statements.
+// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies and the policy in force are statements.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2088,7 +3421,7 @@ func (c *ClientWithResponses) SubmitStatementWithBodyWithResponse(ctx context.Co
 
 // SubmitStatementWithResponse Bring a signed statement into force
 //
-// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents and the policy in force are statements.
+// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies and the policy in force are statements.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2299,6 +3632,267 @@ func ParsePreviewAudienceResponse(rsp *http.Response) (*PreviewAudienceResponse,
 			return nil, err
 		}
 		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseExplainAlertResponse parses an HTTP response from a ExplainAlertWithResponse call
+func ParseExplainAlertResponse(rsp *http.Response) (*ExplainAlertResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExplainAlertResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AudienceAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListBundlesResponse parses an HTTP response from a ListBundlesWithResponse call
+func ParseListBundlesResponse(rsp *http.Response) (*ListBundlesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListBundlesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest BundleList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSubmitBundleResponse parses an HTTP response from a SubmitBundleWithResponse call
+func ParseSubmitBundleResponse(rsp *http.Response) (*SubmitBundleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SubmitBundleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseReadBundleResponse parses an HTTP response from a ReadBundleWithResponse call
+func ParseReadBundleResponse(rsp *http.Response) (*ReadBundleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReadBundleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SignedBundle
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
@@ -2587,6 +4181,213 @@ func ParseProveConsistencyResponse(rsp *http.Response) (*ProveConsistencyRespons
 	return response, nil
 }
 
+// ParseListProposalsResponse parses an HTTP response from a ListProposalsWithResponse call
+func ParseListProposalsResponse(rsp *http.Response) (*ListProposalsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListProposalsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ProposalList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseProposeResponse parses an HTTP response from a ProposeWithResponse call
+func ParseProposeResponse(rsp *http.Response) (*ProposeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ProposeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ProposalState
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeclineProposalResponse parses an HTTP response from a DeclineProposalWithResponse call
+func ParseDeclineProposalResponse(rsp *http.Response) (*DeclineProposalResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeclineProposalResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListStatementsResponse parses an HTTP response from a ListStatementsWithResponse call
 func ParseListStatementsResponse(rsp *http.Response) (*ListStatementsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -2693,6 +4494,13 @@ func ParseSubmitStatementResponse(rsp *http.Response) (*SubmitStatementResponse,
 		}
 		response.ApplicationproblemJSON413 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -2723,6 +4531,18 @@ type ServerInterface interface {
 	// PreviewAudience Ask who would get what of labelled portions, and why
 	// (POST /v1/audience)
 	PreviewAudience(c *fiber.Ctx) error
+	// ExplainAlert Who gets what of one of the caller's own alerts, and why
+	// (GET /v1/audience/{id}/{version})
+	ExplainAlert(c *fiber.Ctx, id string, version int32) error
+	// ListBundles The policy bundles that the hub has
+	// (GET /v1/bundles)
+	ListBundles(c *fiber.Ctx) error
+	// SubmitBundle Bring a signed policy bundle
+	// (POST /v1/bundles)
+	SubmitBundle(c *fiber.Ctx) error
+	// ReadBundle One policy bundle, to be verified by its reader
+	// (GET /v1/bundles/{digest})
+	ReadBundle(c *fiber.Ctx, digest string) error
 	// PollFeed Fetch deliveries after a cursor, waiting for the first
 	// (GET /v1/feed)
 	PollFeed(c *fiber.Ctx, params PollFeedParams) error
@@ -2735,6 +4555,15 @@ type ServerInterface interface {
 	// ProveConsistency Prove that a later tree only appends to an earlier one
 	// (GET /v1/log/consistency)
 	ProveConsistency(c *fiber.Ctx, params ProveConsistencyParams) error
+	// ListProposals Statements that wait for further signatures
+	// (GET /v1/proposals)
+	ListProposals(c *fiber.Ctx) error
+	// Propose Bring a statement with some of its signatures
+	// (POST /v1/proposals)
+	Propose(c *fiber.Ctx) error
+	// DeclineProposal Decline or withdraw a proposal
+	// (DELETE /v1/proposals/{digest})
+	DeclineProposal(c *fiber.Ctx, digest string) error
 	// ListStatements Fetch statements after a position, in order
 	// (GET /v1/statements)
 	ListStatements(c *fiber.Ctx, params ListStatementsParams) error
@@ -2820,6 +4649,108 @@ func (siw *ServerInterfaceWrapper) PreviewAudience(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.PreviewAudience(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ExplainAlert operation middleware
+func (siw *ServerInterfaceWrapper) ExplainAlert(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	// ------------- Path parameter "version" -------------
+	var version int32
+
+	err = runtime.BindStyledParameterWithOptions("simple", "version", c.Params("version"), &version, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter version: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ExplainAlert(c, id, version)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListBundles operation middleware
+func (siw *ServerInterfaceWrapper) ListBundles(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListBundles(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// SubmitBundle operation middleware
+func (siw *ServerInterfaceWrapper) SubmitBundle(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.SubmitBundle(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ReadBundle operation middleware
+func (siw *ServerInterfaceWrapper) ReadBundle(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "digest" -------------
+	var digest string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "digest", c.Params("digest"), &digest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter digest: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ReadBundle(c, digest)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2964,6 +4895,71 @@ func (siw *ServerInterfaceWrapper) ProveConsistency(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// ListProposals operation middleware
+func (siw *ServerInterfaceWrapper) ListProposals(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListProposals(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// Propose operation middleware
+func (siw *ServerInterfaceWrapper) Propose(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.Propose(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// DeclineProposal operation middleware
+func (siw *ServerInterfaceWrapper) DeclineProposal(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "digest" -------------
+	var digest string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "digest", c.Params("digest"), &digest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter digest: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.DeclineProposal(c, digest)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // ListStatements operation middleware
 func (siw *ServerInterfaceWrapper) ListStatements(c *fiber.Ctx) error {
 
@@ -3062,6 +5058,20 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 	router.Get(options.BaseURL+"/v1/statements", wrapper.ListStatements)
 
 	router.Post(options.BaseURL+"/v1/statements", wrapper.SubmitStatement)
+
+	router.Get(options.BaseURL+"/v1/proposals", wrapper.ListProposals)
+
+	router.Post(options.BaseURL+"/v1/proposals", wrapper.Propose)
+
+	router.Delete(options.BaseURL+"/v1/proposals/:digest", wrapper.DeclineProposal)
+
+	router.Get(options.BaseURL+"/v1/bundles", wrapper.ListBundles)
+
+	router.Post(options.BaseURL+"/v1/bundles", wrapper.SubmitBundle)
+
+	router.Get(options.BaseURL+"/v1/bundles/:digest", wrapper.ReadBundle)
+
+	router.Get(options.BaseURL+"/v1/audience/:id/:version", wrapper.ExplainAlert)
 
 	router.Get(options.BaseURL+"/v1/log/checkpoint", wrapper.ReadCheckpoint)
 
@@ -3304,6 +5314,288 @@ func (response PreviewAudience500ApplicationProblemPlusJSONResponse) VisitPrevie
 type PreviewAudience503ApplicationProblemPlusJSONResponse Problem
 
 func (response PreviewAudience503ApplicationProblemPlusJSONResponse) VisitPreviewAudienceResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type ExplainAlertRequestObject struct {
+	Id      string `json:"id"`
+	Version int32  `json:"version"`
+}
+
+type ExplainAlertResponseObject interface {
+	VisitExplainAlertResponse(ctx *fiber.Ctx) error
+}
+
+type ExplainAlert200JSONResponse AudienceAnswer
+
+func (response ExplainAlert200JSONResponse) VisitExplainAlertResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ExplainAlert400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainAlert400ApplicationProblemPlusJSONResponse) VisitExplainAlertResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ExplainAlert401ApplicationProblemPlusJSONResponse Problem
+
+func (response ExplainAlert401ApplicationProblemPlusJSONResponse) VisitExplainAlertResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ExplainAlert404ApplicationProblemPlusJSONResponse Problem
+
+func (response ExplainAlert404ApplicationProblemPlusJSONResponse) VisitExplainAlertResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type ExplainAlert413ApplicationProblemPlusJSONResponse Problem
+
+func (response ExplainAlert413ApplicationProblemPlusJSONResponse) VisitExplainAlertResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ExplainAlert500ApplicationProblemPlusJSONResponse Problem
+
+func (response ExplainAlert500ApplicationProblemPlusJSONResponse) VisitExplainAlertResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ExplainAlert503ApplicationProblemPlusJSONResponse Problem
+
+func (response ExplainAlert503ApplicationProblemPlusJSONResponse) VisitExplainAlertResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type ListBundlesRequestObject struct {
+}
+
+type ListBundlesResponseObject interface {
+	VisitListBundlesResponse(ctx *fiber.Ctx) error
+}
+
+type ListBundles200JSONResponse BundleList
+
+func (response ListBundles200JSONResponse) VisitListBundlesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListBundles400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListBundles400ApplicationProblemPlusJSONResponse) VisitListBundlesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ListBundles401ApplicationProblemPlusJSONResponse Problem
+
+func (response ListBundles401ApplicationProblemPlusJSONResponse) VisitListBundlesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ListBundles413ApplicationProblemPlusJSONResponse Problem
+
+func (response ListBundles413ApplicationProblemPlusJSONResponse) VisitListBundlesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ListBundles500ApplicationProblemPlusJSONResponse Problem
+
+func (response ListBundles500ApplicationProblemPlusJSONResponse) VisitListBundlesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ListBundles503ApplicationProblemPlusJSONResponse Problem
+
+func (response ListBundles503ApplicationProblemPlusJSONResponse) VisitListBundlesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type SubmitBundleRequestObject struct {
+	Body *SubmitBundleJSONRequestBody
+}
+
+type SubmitBundleResponseObject interface {
+	VisitSubmitBundleResponse(ctx *fiber.Ctx) error
+}
+
+type SubmitBundle204Response struct {
+}
+
+func (response SubmitBundle204Response) VisitSubmitBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type SubmitBundle400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response SubmitBundle400ApplicationProblemPlusJSONResponse) VisitSubmitBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type SubmitBundle401ApplicationProblemPlusJSONResponse Problem
+
+func (response SubmitBundle401ApplicationProblemPlusJSONResponse) VisitSubmitBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type SubmitBundle409ApplicationProblemPlusJSONResponse Problem
+
+func (response SubmitBundle409ApplicationProblemPlusJSONResponse) VisitSubmitBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
+
+	return ctx.JSON(&response)
+}
+
+type SubmitBundle413ApplicationProblemPlusJSONResponse Problem
+
+func (response SubmitBundle413ApplicationProblemPlusJSONResponse) VisitSubmitBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type SubmitBundle500ApplicationProblemPlusJSONResponse Problem
+
+func (response SubmitBundle500ApplicationProblemPlusJSONResponse) VisitSubmitBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type SubmitBundle503ApplicationProblemPlusJSONResponse Problem
+
+func (response SubmitBundle503ApplicationProblemPlusJSONResponse) VisitSubmitBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type ReadBundleRequestObject struct {
+	Digest string `json:"digest"`
+}
+
+type ReadBundleResponseObject interface {
+	VisitReadBundleResponse(ctx *fiber.Ctx) error
+}
+
+type ReadBundle200JSONResponse SignedBundle
+
+func (response ReadBundle200JSONResponse) VisitReadBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ReadBundle400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ReadBundle400ApplicationProblemPlusJSONResponse) VisitReadBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ReadBundle401ApplicationProblemPlusJSONResponse Problem
+
+func (response ReadBundle401ApplicationProblemPlusJSONResponse) VisitReadBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ReadBundle404ApplicationProblemPlusJSONResponse Problem
+
+func (response ReadBundle404ApplicationProblemPlusJSONResponse) VisitReadBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type ReadBundle413ApplicationProblemPlusJSONResponse Problem
+
+func (response ReadBundle413ApplicationProblemPlusJSONResponse) VisitReadBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ReadBundle500ApplicationProblemPlusJSONResponse Problem
+
+func (response ReadBundle500ApplicationProblemPlusJSONResponse) VisitReadBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ReadBundle503ApplicationProblemPlusJSONResponse Problem
+
+func (response ReadBundle503ApplicationProblemPlusJSONResponse) VisitReadBundleResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(503)
 
@@ -3600,6 +5892,232 @@ func (response ProveConsistency503ApplicationProblemPlusJSONResponse) VisitProve
 	return ctx.JSON(&response)
 }
 
+type ListProposalsRequestObject struct {
+}
+
+type ListProposalsResponseObject interface {
+	VisitListProposalsResponse(ctx *fiber.Ctx) error
+}
+
+type ListProposals200JSONResponse ProposalList
+
+func (response ListProposals200JSONResponse) VisitListProposalsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListProposals400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListProposals400ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ListProposals401ApplicationProblemPlusJSONResponse Problem
+
+func (response ListProposals401ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ListProposals413ApplicationProblemPlusJSONResponse Problem
+
+func (response ListProposals413ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ListProposals500ApplicationProblemPlusJSONResponse Problem
+
+func (response ListProposals500ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ListProposals503ApplicationProblemPlusJSONResponse Problem
+
+func (response ListProposals503ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type ProposeRequestObject struct {
+	Body *ProposeJSONRequestBody
+}
+
+type ProposeResponseObject interface {
+	VisitProposeResponse(ctx *fiber.Ctx) error
+}
+
+type Propose200JSONResponse ProposalState
+
+func (response Propose200JSONResponse) VisitProposeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type Propose400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response Propose400ApplicationProblemPlusJSONResponse) VisitProposeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type Propose401ApplicationProblemPlusJSONResponse Problem
+
+func (response Propose401ApplicationProblemPlusJSONResponse) VisitProposeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type Propose409ApplicationProblemPlusJSONResponse Problem
+
+func (response Propose409ApplicationProblemPlusJSONResponse) VisitProposeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
+
+	return ctx.JSON(&response)
+}
+
+type Propose413ApplicationProblemPlusJSONResponse Problem
+
+func (response Propose413ApplicationProblemPlusJSONResponse) VisitProposeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type Propose422ApplicationProblemPlusJSONResponse Problem
+
+func (response Propose422ApplicationProblemPlusJSONResponse) VisitProposeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(422)
+
+	return ctx.JSON(&response)
+}
+
+type Propose429ApplicationProblemPlusJSONResponse Problem
+
+func (response Propose429ApplicationProblemPlusJSONResponse) VisitProposeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
+type Propose500ApplicationProblemPlusJSONResponse Problem
+
+func (response Propose500ApplicationProblemPlusJSONResponse) VisitProposeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type Propose503ApplicationProblemPlusJSONResponse Problem
+
+func (response Propose503ApplicationProblemPlusJSONResponse) VisitProposeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type DeclineProposalRequestObject struct {
+	Digest string `json:"digest"`
+}
+
+type DeclineProposalResponseObject interface {
+	VisitDeclineProposalResponse(ctx *fiber.Ctx) error
+}
+
+type DeclineProposal204Response struct {
+}
+
+func (response DeclineProposal204Response) VisitDeclineProposalResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type DeclineProposal400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response DeclineProposal400ApplicationProblemPlusJSONResponse) VisitDeclineProposalResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type DeclineProposal401ApplicationProblemPlusJSONResponse Problem
+
+func (response DeclineProposal401ApplicationProblemPlusJSONResponse) VisitDeclineProposalResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type DeclineProposal404ApplicationProblemPlusJSONResponse Problem
+
+func (response DeclineProposal404ApplicationProblemPlusJSONResponse) VisitDeclineProposalResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type DeclineProposal413ApplicationProblemPlusJSONResponse Problem
+
+func (response DeclineProposal413ApplicationProblemPlusJSONResponse) VisitDeclineProposalResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type DeclineProposal500ApplicationProblemPlusJSONResponse Problem
+
+func (response DeclineProposal500ApplicationProblemPlusJSONResponse) VisitDeclineProposalResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type DeclineProposal503ApplicationProblemPlusJSONResponse Problem
+
+func (response DeclineProposal503ApplicationProblemPlusJSONResponse) VisitDeclineProposalResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
 type ListStatementsRequestObject struct {
 	Params ListStatementsParams
 }
@@ -3718,6 +6236,15 @@ func (response SubmitStatement413ApplicationProblemPlusJSONResponse) VisitSubmit
 	return ctx.JSON(&response)
 }
 
+type SubmitStatement422ApplicationProblemPlusJSONResponse Problem
+
+func (response SubmitStatement422ApplicationProblemPlusJSONResponse) VisitSubmitStatementResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(422)
+
+	return ctx.JSON(&response)
+}
+
 type SubmitStatement500ApplicationProblemPlusJSONResponse Problem
 
 func (response SubmitStatement500ApplicationProblemPlusJSONResponse) VisitSubmitStatementResponse(ctx *fiber.Ctx) error {
@@ -3747,6 +6274,18 @@ type StrictServerInterface interface {
 	// PreviewAudience Ask who would get what of labelled portions, and why
 	// (POST /v1/audience)
 	PreviewAudience(ctx context.Context, request PreviewAudienceRequestObject) (PreviewAudienceResponseObject, error)
+	// ExplainAlert Who gets what of one of the caller's own alerts, and why
+	// (GET /v1/audience/{id}/{version})
+	ExplainAlert(ctx context.Context, request ExplainAlertRequestObject) (ExplainAlertResponseObject, error)
+	// ListBundles The policy bundles that the hub has
+	// (GET /v1/bundles)
+	ListBundles(ctx context.Context, request ListBundlesRequestObject) (ListBundlesResponseObject, error)
+	// SubmitBundle Bring a signed policy bundle
+	// (POST /v1/bundles)
+	SubmitBundle(ctx context.Context, request SubmitBundleRequestObject) (SubmitBundleResponseObject, error)
+	// ReadBundle One policy bundle, to be verified by its reader
+	// (GET /v1/bundles/{digest})
+	ReadBundle(ctx context.Context, request ReadBundleRequestObject) (ReadBundleResponseObject, error)
 	// PollFeed Fetch deliveries after a cursor, waiting for the first
 	// (GET /v1/feed)
 	PollFeed(ctx context.Context, request PollFeedRequestObject) (PollFeedResponseObject, error)
@@ -3759,6 +6298,15 @@ type StrictServerInterface interface {
 	// ProveConsistency Prove that a later tree only appends to an earlier one
 	// (GET /v1/log/consistency)
 	ProveConsistency(ctx context.Context, request ProveConsistencyRequestObject) (ProveConsistencyResponseObject, error)
+	// ListProposals Statements that wait for further signatures
+	// (GET /v1/proposals)
+	ListProposals(ctx context.Context, request ListProposalsRequestObject) (ListProposalsResponseObject, error)
+	// Propose Bring a statement with some of its signatures
+	// (POST /v1/proposals)
+	Propose(ctx context.Context, request ProposeRequestObject) (ProposeResponseObject, error)
+	// DeclineProposal Decline or withdraw a proposal
+	// (DELETE /v1/proposals/{digest})
+	DeclineProposal(ctx context.Context, request DeclineProposalRequestObject) (DeclineProposalResponseObject, error)
 	// ListStatements Fetch statements after a position, in order
 	// (GET /v1/statements)
 	ListStatements(ctx context.Context, request ListStatementsRequestObject) (ListStatementsResponseObject, error)
@@ -3892,6 +6440,125 @@ func (sh *strictHandler) PreviewAudience(ctx *fiber.Ctx) error {
 	return nil
 }
 
+// ExplainAlert operation middleware
+func (sh *strictHandler) ExplainAlert(ctx *fiber.Ctx, id string, version int32) error {
+	var request ExplainAlertRequestObject
+
+	request.Id = id
+	request.Version = version
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainAlert(ctx.UserContext(), request.(ExplainAlertRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainAlert")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExplainAlertResponseObject); ok {
+		if err := validResponse.VisitExplainAlertResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListBundles operation middleware
+func (sh *strictHandler) ListBundles(ctx *fiber.Ctx) error {
+	var request ListBundlesRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListBundles(ctx.UserContext(), request.(ListBundlesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListBundles")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListBundlesResponseObject); ok {
+		if err := validResponse.VisitListBundlesResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SubmitBundle operation middleware
+func (sh *strictHandler) SubmitBundle(ctx *fiber.Ctx) error {
+	var request SubmitBundleRequestObject
+
+	var body SubmitBundleJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.SubmitBundle(ctx.UserContext(), request.(SubmitBundleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SubmitBundle")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SubmitBundleResponseObject); ok {
+		if err := validResponse.VisitSubmitBundleResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReadBundle operation middleware
+func (sh *strictHandler) ReadBundle(ctx *fiber.Ctx, digest string) error {
+	var request ReadBundleRequestObject
+
+	request.Digest = digest
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadBundle(ctx.UserContext(), request.(ReadBundleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadBundle")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReadBundleResponseObject); ok {
+		if err := validResponse.VisitReadBundleResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // PollFeed operation middleware
 func (sh *strictHandler) PollFeed(ctx *fiber.Ctx, params PollFeedParams) error {
 	var request PollFeedRequestObject
@@ -4002,6 +6669,97 @@ func (sh *strictHandler) ProveConsistency(ctx *fiber.Ctx, params ProveConsistenc
 		return err
 	} else if validResponse, ok := response.(ProveConsistencyResponseObject); ok {
 		if err := validResponse.VisitProveConsistencyResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListProposals operation middleware
+func (sh *strictHandler) ListProposals(ctx *fiber.Ctx) error {
+	var request ListProposalsRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProposals(ctx.UserContext(), request.(ListProposalsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProposals")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListProposalsResponseObject); ok {
+		if err := validResponse.VisitListProposalsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Propose operation middleware
+func (sh *strictHandler) Propose(ctx *fiber.Ctx) error {
+	var request ProposeRequestObject
+
+	var body ProposeJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.Propose(ctx.UserContext(), request.(ProposeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Propose")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ProposeResponseObject); ok {
+		if err := validResponse.VisitProposeResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeclineProposal operation middleware
+func (sh *strictHandler) DeclineProposal(ctx *fiber.Ctx, digest string) error {
+	var request DeclineProposalRequestObject
+
+	request.Digest = digest
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.DeclineProposal(ctx.UserContext(), request.(DeclineProposalRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeclineProposal")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeclineProposalResponseObject); ok {
+		if err := validResponse.VisitDeclineProposalResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {

@@ -127,11 +127,11 @@ func (h handlers) PreviewAudience(ctx context.Context, r hubapi.PreviewAudienceR
 	if err != nil {
 		return nil, h.malformed(ctx, m, err)
 	}
-	world, forecasts, err := h.hub.Preview(ctx, m, id, expires, portions)
+	rules, forecasts, err := h.hub.Preview(ctx, m, id, expires, portions)
 	if err != nil {
 		return nil, err
 	}
-	out := hubapi.PreviewAudience200JSONResponse{Revision: world.Revision, Policy: h.hub.Engine.Digest()}
+	out := hubapi.PreviewAudience200JSONResponse{Revision: rules.Revision, Policy: rules.Policy}
 	for _, f := range forecasts {
 		out.Portions = append(out.Portions, portionAudience(f))
 	}
@@ -169,10 +169,17 @@ func portionAudience(f hub.Forecast) hubapi.PortionAudience {
 		}
 		var cited []hubapi.CitedAgreement
 		for _, a := range m.Agreements {
-			cited = append(cited, hubapi.CitedAgreement{Id: string(a.ID), Digest: a.Digest})
+			cited = append(cited, hubapi.CitedAgreement{Id: string(a.ID), Digest: a.Digest, Title: a.Title, Version: a.Version})
 		}
 		if cited != nil {
 			d.Agreements = &cited
+		}
+		if m.Emergency != "" {
+			d.Emergency = &m.Emergency
+		}
+		if m.Held != "" {
+			held := hubapi.MemberDecisionHeld(m.Held)
+			d.Held = &held
 		}
 		out.Members = append(out.Members, d)
 	}

@@ -50,11 +50,11 @@ func TestOperations(t *testing.T) {
 	}
 	get[struct{}](xb, "POST", "/v1/feed/acks", hubapi.Acks{Acks: []string{f.ack("XB", page)}})
 	statements := get[hubapi.StatementPage](xb, "GET", "/v1/statements", nil).Statements
-	if len(statements) != 9 {
+	if len(statements) != 13 {
 		t.Errorf("%d statements", len(statements))
 	}
 	get[struct{}](xb, "POST", "/v1/statements", statements[0].Statement)
-	if rest := get[hubapi.StatementPage](xb, "GET", "/v1/statements?limit=500&after="+fmt.Sprint(statements[7].Position), nil); len(rest.Statements) != 1 {
+	if rest := get[hubapi.StatementPage](xb, "GET", "/v1/statements?limit=500&after="+fmt.Sprint(statements[11].Position), nil); len(rest.Statements) != 1 {
 		t.Errorf("%d statements after the last but one", len(rest.Statements))
 	}
 	if note := get[hubapi.Checkpoint](xb, "GET", "/v1/log/checkpoint", nil).Checkpoint; !strings.HasPrefix(note, "entente/hub\n") {

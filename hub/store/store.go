@@ -46,14 +46,50 @@ type Store interface {
 	// number, in order, with the alerts' bytes.
 	Delivered(ctx context.Context, recipient alert.MemberID, after int64, limit int) ([]Delivery, error)
 
-	// DeliveryOf returns the handed-over delivery of one alert version to the
-	// recipient, or ErrNotFound: whether there is no such alert or no such
+	// DeliveryOf returns the delivery of one alert version that was handed over to
+	// the recipient last, or ErrNotFound: whether there is no such alert or no such
 	// delivery can not be told.
 	DeliveryOf(ctx context.Context, recipient, originator alert.MemberID, id alert.ID, version int) (*Delivery, error)
 
 	// Originators returns, for those of the ids under which any alert is
 	// stored, whose they are: of the member that first used it.
 	Originators(ctx context.Context, ids []alert.ID) (map[alert.ID]alert.MemberID, error)
+
+	// Labels returns up to limit interned labels after a row, in the order of the
+	// rows: those under which an alert stands that is standing at a moment, in
+	// seconds since 1970-01-01 UTC. Of an alert, the latest version stands until
+	// it expires.
+	Labels(ctx context.Context, at, after int64, limit int) ([]Label, error)
+
+	// Standing returns up to limit alerts standing at a moment that have a portion
+	// under a label, after a row of alerts and in the order of those.
+	Standing(ctx context.Context, at, label, after int64, limit int) ([]Standing, error)
+
+	// StandingAlert returns the version of an alert that stands at a moment, or
+	// ErrNotFound.
+	StandingAlert(ctx context.Context, at int64, originator alert.MemberID, id alert.ID) (*Standing, error)
+
+	// Unsettled returns up to limit deliveries of standing alerts, after a
+	// Delivery.ID and in the order of those: all that are pending or withheld, and
+	// those that were handed over by a write whose Seen was above since.
+	Unsettled(ctx context.Context, at, since, after int64, limit int) ([]Unsettled, error)
+
+	// Held returns the delivery of an alert version that was handed over to the
+	// recipient last, or ErrNotFound. alertRow is Delivery.AlertRow.
+	Held(ctx context.Context, recipient alert.MemberID, alertRow int64) (*Delivery, error)
+
+	// Settled returns how far standing alerts have been decided again.
+	Settled(ctx context.Context) (Settled, error)
+
+	// Proposals returns the statements that wait for further signatures, oldest
+	// first.
+	Proposals(ctx context.Context) ([]Proposal, error)
+
+	// Bundle returns a policy bundle by the digest of its rules, or ErrNotFound.
+	Bundle(ctx context.Context, digest string) (*Bundle, error)
+
+	// Bundles returns all policy bundles without their bytes, oldest first.
+	Bundles(ctx context.Context) ([]Bundle, error)
 
 	// Feed returns where a recipient's feed stands. A recipient without
 	// deliveries has the zero Feed with Chain "".
@@ -95,6 +131,9 @@ type Write struct {
 	HandOver  *HandOver
 	Ack       *Ack
 	Statement *Statement
+	Resettle  *Resettle
+	Proposal  *Proposal
+	Bundle    *Bundle
 	Entries   [][]byte // audit leaves, appended if and only if the write takes effect
 
 	// Seen, if not 0, is the position of the last statement that the write's
@@ -110,10 +149,10 @@ type Outcome int
 // The outcomes.
 const (
 	Done     Outcome = iota + 1
-	Replay           // Accept, Statement: stored already with the same bytes; Ack: at all
-	Conflict         // Accept, Statement: other bytes are stored under the same name
+	Replay           // Accept, Statement, Bundle: stored already with the same bytes; Ack: at all
+	Conflict         // Accept, Statement, Bundle: other bytes are stored under the same name
 	Gap              // Accept, Statement: the predecessor is missing or is another one
-	Stale            // HandOver: the feed has moved on, or a delivery is no longer pending; any: see Write.Seen
+	Stale            // HandOver: the feed has moved on, or a delivery is no longer pending; Proposal: see there; any: see Write.Seen
 	Unknown          // Ack: no such delivery was handed over
 )
 
@@ -152,21 +191,110 @@ type Alert struct {
 }
 
 // Portion is one portion's place among the interned labels: LabelKey is
-// alert.Label.ReleaseKey.
+// alert.Label.ReleaseKey. Audience is what Label.Audience becomes if the label is
+// interned now; a label that is known keeps its own.
 type Portion struct {
 	ID       alert.PortionID
 	LabelKey string
+	Audience []byte
+}
+
+// Label is an interned label.
+type Label struct {
+	Row        int64
+	Originator alert.MemberID
+	Key        string // alert.Label.ReleaseKey
+	Audience   []byte // the decision up to which its alerts are settled, as the hub encodes it; nil: none
+}
+
+// Standing is an alert version that stands.
+type Standing struct {
+	Row        int64
+	Originator alert.MemberID
+	ID         alert.ID
+	Version    int
+	Digest     [32]byte // SHA-256 of the token
+	IssuedAt   int64
+	Expires    int64
+	Labels     []int64 // rows of its portions' labels, sorted, each once
+}
+
+// Unsettled is a delivery on which a pass over all must look: see Store.Unsettled.
+type Unsettled struct {
+	ID        int64 // Delivery.ID
+	Recipient alert.MemberID
+	State     State
+	Seen      int64 // Write.Seen of the HandOver or Resettle that brought it into its state last; 0 while it is as its Accept made it
+	Alert     Standing
+}
+
+// State says what has become of a delivery.
+type State int
+
+// The states of a delivery, as both databases keep them.
+const (
+	Pending  State = iota
+	Handed         // it has its place in the feed
+	Withheld       // a later Resettle may renew it
+	Dropped        // for good
+)
+
+// Resettle brings what waits for hand-over up to a later decision. It always takes
+// effect, as far as it still can: each part passes over what is no longer so.
+type Resettle struct {
+	Renew    []Claim  // get a pending delivery each: one that was withheld, or else a new one; none where one is pending
+	Withhold []int64  // Delivery.ID of pending ones
+	Labels   []Label  // whose Audience is remembered; only Row and Audience are looked at
+	Settled  *Settled // where a pass over all is done: never back to an earlier position or, at the same, an earlier moment
+}
+
+// Claim is a recipient of an alert version that may get more of it than it has.
+type Claim struct {
+	AlertRow  int64
+	Recipient alert.MemberID
+}
+
+// Settled says up to where standing alerts have been decided again.
+type Settled struct {
+	Position int64 // of the last statement
+	At       int64 // the moment whose validities counted, seconds since 1970-01-01 UTC
+}
+
+// Proposal is a statement that does not yet have all signatures. Its condition:
+// the proposal of that digest is stored with Edition-1, or is not stored where
+// Edition is 1; else Stale. Without Raw it is removed. Proposals of a type and
+// subject go when a statement of their revision, or a later one, is stored.
+type Proposal struct {
+	Digest   string // of the payload, base64url
+	Edition  int64  // counts the changes, from 1
+	Type     string
+	Subject  string
+	Revision int64
+	By       alert.MemberID // who proposed it
+	At       int64          // when it was proposed, seconds since 1970-01-01 UTC
+	Raw      []byte         // the general JWS with the signatures that are there
+}
+
+// Bundle is a policy bundle. Its condition: none is stored under the digest.
+type Bundle struct {
+	Digest   string // of its rules, base64url
+	Revision int64
+	By       alert.MemberID // who brought it
+	At       int64          // seconds since 1970-01-01 UTC
+	Raw      []byte
 }
 
 // HandOver gives the next sequence numbers of a recipient's feed to pending
-// deliveries and marks others as withheld. Its condition: the feed stands at
-// After and every delivery named is still pending.
+// deliveries and marks others as withheld, which a later Resettle may renew, or as
+// dropped, for good. Its condition: the feed stands at After and every delivery
+// named is still pending.
 type HandOver struct {
 	Recipient alert.MemberID
 	After     int64  // the feed's Seq before
 	Chain     string // the last item's; not looked at without items
 	Items     []HandedOver
 	Withheld  []int64 // Delivery.ID
+	Dropped   []int64 // Delivery.ID: it holds nothing that the recipient does not have, or never will again
 }
 
 // HandedOver is one pending delivery's place in the feed.
@@ -181,9 +309,11 @@ type HandedOver struct {
 // Delivery is one recipient's delivery of an alert version.
 type Delivery struct {
 	ID         int64
+	AlertRow   int64
 	Alert      Alert
 	HandedOver // zero but for ID while pending
 	Acked      bool
+	Renewed    bool // made or taken back by a Resettle: the recipient may hold an earlier one of this version
 }
 
 // Feed is where a recipient's feed stands.

@@ -1,8 +1,59 @@
 package postgres
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"strings"
+)
 
 // Setting returns a setting of one of the store's connections.
 func (s *Store) Setting(ctx context.Context, name string) (v string, err error) {
 	return v, s.pool.QueryRow(ctx, "SELECT current_setting($1)", name).Scan(&v)
+}
+
+// Queries are the statements about what stands, and the indexes with which each
+// must begin.
+var Queries = map[string]string{
+	selectDeliveries + lastHanded + " AND a.id = $2":                                                     "alerts_pkey",
+	selectDeliveries + lastHanded + " AND a.originator = $2 AND a.alert = $3 AND a.version = $4::bigint": "alerts_alert_originator_version_key",
+	labelsSQL:        "labels_pkey",
+	standingSQL:      "portions_label",
+	standingAlertSQL: "alerts_alert_originator_version_key",
+	unsettledSQL:     "deliveries_seen deliveries_unsent",
+	claimsSQL:        "deliveries_claim",
+	moveSQL:          "deliveries_pkey",
+	ackSQL:           "deliveries_pkey",
+}
+
+// Plan returns the plan of a statement as one of the store's connections makes it.
+func (s *Store) Plan(ctx context.Context, query string) (string, error) {
+	args := 0
+	for n := 1; strings.Contains(query, fmt.Sprintf("$%d", n)); n++ {
+		args = n
+	}
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Release()
+	if _, err := conn.Exec(ctx, "PREPARE q AS "+query); err != nil {
+		return "", err
+	}
+	rows, err := conn.Query(ctx, "EXPLAIN (COSTS OFF) EXECUTE q ("+strings.TrimSuffix(strings.Repeat("NULL, ", args), ", ")+")")
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			return "", err
+		}
+		fmt.Fprintln(&b, line)
+	}
+	if err := rows.Err(); err != nil {
+		return "", err
+	}
+	_, err = conn.Exec(ctx, "DEALLOCATE q")
+	return b.String(), err
 }

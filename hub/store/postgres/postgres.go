@@ -30,14 +30,15 @@ const minVersion = 130000
 
 // sessionParams are set on each connection, whatever the server, database or
 // role says. Every statement here is a look-up or a short range of an index, so
-// plans are made once, without scans and hashes: a table that grew since the
-// last ANALYZE can't be read from end to end. A process that hangs within a
+// plans are made once, without scans, hashes and bitmaps: a table that grew since
+// the last ANALYZE can't be read from end to end, nor a page's index to its end. A process that hangs within a
 // transaction gives the head back after some seconds.
 var sessionParams = map[string]string{
 	"default_transaction_isolation":       "read committed",
 	"idle_in_transaction_session_timeout": "15s",
 	"plan_cache_mode":                     "force_generic_plan",
 	"enable_seqscan":                      "off",
+	"enable_bitmapscan":                   "off",
 	"enable_hashjoin":                     "off",
 	"enable_mergejoin":                    "off",
 	"jit":                                 "off",

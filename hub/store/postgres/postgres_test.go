@@ -85,6 +85,7 @@ func checkReferences(t testing.TB, dsn string) {
 		"portions p WHERE NOT EXISTS (SELECT FROM labels l WHERE l.id = p.label)",
 		"deliveries d WHERE NOT EXISTS (SELECT FROM feeds f WHERE f.recipient = d.recipient AND f.seq >= coalesce(d.seq, 0))",
 		"feeds f WHERE pending <> (SELECT count(*) FROM deliveries d WHERE d.recipient = f.recipient AND d.state = 0)",
+		"(SELECT FROM deliveries WHERE state IN (0, 2) GROUP BY alert, recipient HAVING count(*) > 1) d",
 	} {
 		var n int
 		if err := conn.QueryRow(ctx, "SELECT count(*) FROM "+orphans).Scan(&n); err != nil || n != 0 {
@@ -266,6 +267,11 @@ func TestNotify(t *testing.T) {
 			Alert: store.Alert{Originator: "XA", ID: alert.ID(fmt.Sprint(n)), Version: 1}}}
 	}
 	wakes("alert", accept("XC", "XB"), "XC", "XB")
+	wakes("renewed", store.Write{Resettle: &store.Resettle{Renew: []store.Claim{{AlertRow: 1, Recipient: "XB"},
+		{AlertRow: 1, Recipient: "XE"}, {AlertRow: 1, Recipient: "XD"}, {AlertRow: 9, Recipient: "XF"}}}}, "XE", "XD")
+	wakes("taken back", store.Write{Resettle: &store.Resettle{Withhold: []int64{1}, // the delivery to XC
+		Renew: []store.Claim{{AlertRow: 1, Recipient: "XA"}}}}, "XA")
+	wakes("taken back", store.Write{Resettle: &store.Resettle{Renew: []store.Claim{{AlertRow: 1, Recipient: "XC"}}}}, "XC")
 	wakes("statement", store.Write{Statement: &store.Statement{Type: "t", Subject: "s", Revision: 1}})
 	var many []alert.MemberID
 	for i := range 900 {

@@ -18,9 +18,12 @@ type memberID = alert.MemberID
 const (
 	alertColumns = "a.originator, a.alert, a.version, a.token, a.digest, a.signed_digest, a.previous," +
 		" a.issued_at, a.expires, a.accepted_at, a.log_index"
-	selectDeliveries = "SELECT d.id, coalesce(d.seq, 0), coalesce(d.chain, ''), coalesce(d.digest, '')," +
-		" d.facts, d.receipt IS NOT NULL, " + alertColumns +
+	selectDeliveries = "SELECT d.id, d.alert, coalesce(d.seq, 0), coalesce(d.chain, ''), coalesce(d.digest, '')," +
+		" d.facts, d.receipt IS NOT NULL, d.renewed, " + alertColumns +
 		" FROM deliveries d JOIN alerts a ON a.id = d.alert WHERE "
+	// lastHanded finds the row by its alert: a recipient's feed is never walked.
+	lastHanded = "d.id = (SELECT e.id FROM deliveries e WHERE e.alert = a.id AND e.recipient = $1" +
+		" AND e.seq IS NOT NULL ORDER BY e.seq DESC LIMIT 1)"
 )
 
 // querier is a pool or a transaction.
@@ -140,7 +143,7 @@ func (s *Store) Delivered(ctx context.Context, recipient alert.MemberID, after i
 
 func scanDelivery(row pgx.CollectableRow) (d store.Delivery, err error) {
 	dest, finish := alertDest(&d.Alert)
-	err = row.Scan(append([]any{&d.ID, &d.Seq, &d.Chain, &d.HandedOver.Digest, &d.Facts, &d.Acked}, dest...)...)
+	err = row.Scan(append([]any{&d.ID, &d.AlertRow, &d.Seq, &d.Chain, &d.HandedOver.Digest, &d.Facts, &d.Acked, &d.Renewed}, dest...)...)
 	finish()
 	d.HandedOver.ID = d.ID
 	d.Facts = nilIfEmpty(d.Facts)
@@ -149,9 +152,18 @@ func scanDelivery(row pgx.CollectableRow) (d store.Delivery, err error) {
 
 // DeliveryOf implements store.Store.
 func (s *Store) DeliveryOf(ctx context.Context, recipient, originator alert.MemberID, id alert.ID, version int) (*store.Delivery, error) {
-	out, err := list(ctx, s, "delivery", scanDelivery, selectDeliveries+
-		"d.recipient = $1 AND d.state = 1 AND a.originator = $2 AND a.alert = $3 AND a.version = $4::bigint",
+	return s.delivery(ctx, lastHanded+" AND a.originator = $2 AND a.alert = $3 AND a.version = $4::bigint",
 		string(recipient), string(originator), string(id), version)
+}
+
+// Held implements store.Store.
+func (s *Store) Held(ctx context.Context, recipient alert.MemberID, alertRow int64) (*store.Delivery, error) {
+	return s.delivery(ctx, lastHanded+" AND a.id = $2", string(recipient), alertRow)
+}
+
+// delivery reads the delivery for which a condition holds.
+func (s *Store) delivery(ctx context.Context, condition string, args ...any) (*store.Delivery, error) {
+	out, err := list(ctx, s, "delivery", scanDelivery, selectDeliveries+condition, args...)
 	if err != nil {
 		return nil, err
 	}

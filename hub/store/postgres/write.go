@@ -25,9 +25,10 @@ func write(ctx context.Context, tx pgx.Tx, c *plan.Changes, hashes []tlog.Hash) 
 	w.deliveries(c)
 	w.feeds(c.Feeds)
 	w.statements(c.Statements)
-	w.queue("UPDATE log_head SET size = $1, root = $2, alerts = $3, labels = $4, deliveries = $5, statements = $6"+
-		" WHERE single = 1 AND size = $7 AND root = $8", 1,
-		c.New.Size, c.New.Root[:], c.New.Alerts, c.New.Labels, c.New.Deliveries, c.New.Statements,
+	w.documents(c)
+	w.queue("UPDATE log_head SET size = $1, root = $2, alerts = $3, labels = $4, deliveries = $5, statements = $6,"+
+		" proposals = $7, bundles = $8 WHERE single = 1 AND size = $9 AND root = $10", 1,
+		c.New.Size, c.New.Root[:], c.New.Alerts, c.New.Labels, c.New.Deliveries, c.New.Statements, c.New.Proposals, c.New.Bundles,
 		c.Old.Size, c.Old.Root[:])
 	if err := tx.SendBatch(ctx, &w.batch).Close(); err != nil {
 		return fmt.Errorf("writing: %w", err)
@@ -88,14 +89,7 @@ func (w *writer) alerts(c *plan.Changes) {
 			column(as, func(a plan.NewAlert) int64 { return a.AcceptedAt }),
 			column(as, func(a plan.NewAlert) int64 { return a.LogIndex }))
 	}
-	for _, ls := range chunks(c.Labels, func(l plan.NewLabel) int { return len(l.Key) }) {
-		w.queue("INSERT INTO labels (id, originator, key_digest, key)"+
-			" SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[], $4::bytea[])", len(ls),
-			column(ls, func(l plan.NewLabel) int64 { return l.Row }),
-			column(ls, func(l plan.NewLabel) string { return string(l.Originator) }),
-			column(ls, func(l plan.NewLabel) []byte { return sum(l.Key) }),
-			column(ls, func(l plan.NewLabel) []byte { return []byte(l.Key) }))
-	}
+	w.labels(c)
 	w.queue("INSERT INTO portions (alert, position, portion, label)"+
 		" SELECT * FROM unnest($1::bigint[], $2::int[], $3::text[], $4::bigint[])", len(c.Portions),
 		column(c.Portions, func(p plan.NewPortion) int64 { return p.Alert }),
@@ -104,37 +98,78 @@ func (w *writer) alerts(c *plan.Changes) {
 		column(c.Portions, func(p plan.NewPortion) int64 { return p.Label }))
 }
 
+func (w *writer) labels(c *plan.Changes) {
+	for _, ls := range chunks(c.Labels, func(l plan.NewLabel) int { return len(l.Key) + len(l.Audience) }) {
+		w.queue("INSERT INTO labels (id, originator, key_digest, key, audience)"+
+			" SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[], $4::bytea[], $5::bytea[])", len(ls),
+			column(ls, func(l plan.NewLabel) int64 { return l.Row }),
+			column(ls, func(l plan.NewLabel) string { return string(l.Originator) }),
+			column(ls, func(l plan.NewLabel) []byte { return sum(l.Key) }),
+			column(ls, func(l plan.NewLabel) []byte { return []byte(l.Key) }),
+			column(ls, func(l plan.NewLabel) []byte { return nilIfEmpty(l.Audience) }))
+	}
+	for _, ls := range chunks(c.Audiences, func(l store.Label) int { return len(l.Audience) }) {
+		w.queue("UPDATE labels l SET audience = u.audience FROM unnest($1::bigint[], $2::bytea[]) u (id, audience)"+
+			" WHERE l.id = u.id", len(ls),
+			column(ls, func(l store.Label) int64 { return l.Row }),
+			column(ls, func(l store.Label) []byte { return nilIfEmpty(l.Audience) }))
+	}
+}
+
+const (
+	moveSQL = "UPDATE deliveries d SET state = u.state, seen = u.seen, renewed = u.renewed, seq = u.seq, chain = u.chain," +
+		" digest = u.digest, facts = u.facts FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::bigint[]," +
+		" $5::boolean[], $6::bigint[], $7::text[], $8::text[], $9::bytea[])" +
+		" u (id, stored, state, seen, renewed, seq, chain, digest, facts) WHERE d.id = u.id AND d.state = u.stored"
+	ackSQL = "UPDATE deliveries d SET receipt = u.receipt FROM unnest($1::bigint[], $2::bytea[]) u (id, receipt)" +
+		" WHERE d.id = u.id AND d.state = 1 AND d.receipt IS NULL"
+)
+
 func (w *writer) deliveries(c *plan.Changes) {
 	id := func(d *plan.Delivery) int64 { return d.ID }
-	w.queue("INSERT INTO deliveries (id, recipient, alert, state)"+
-		" SELECT id, recipient, alert, 0 FROM unnest($1::bigint[], $2::text[], $3::bigint[]) u (id, recipient, alert)",
-		len(c.Deliveries), column(c.Deliveries, id),
-		column(c.Deliveries, func(d *plan.Delivery) string { return string(d.Recipient) }),
-		column(c.Deliveries, func(d *plan.Delivery) int64 { return d.Alert }))
-	var handed, withheld []*plan.Delivery
-	for _, d := range c.Handed {
-		if d.State == plan.Withheld {
-			withheld = append(withheld, d)
-		} else {
-			handed = append(handed, d)
-		}
+	for _, ds := range chunks(c.Moved, facts) {
+		args := append([]any{column(ds, id), column(ds, func(d *plan.Delivery) int16 { return int16(d.Stored()) })}, places(ds)...)
+		w.queue(moveSQL, len(ds), args...)
 	}
-	for _, ds := range chunks(handed, func(d *plan.Delivery) int { return len(d.Facts) }) {
-		w.queue("UPDATE deliveries d SET state = 1, seq = u.seq, chain = u.chain, digest = u.digest, facts = u.facts"+
-			" FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bytea[]) u (id, seq, chain, digest, facts)"+
-			" WHERE d.id = u.id AND d.state = 0", len(ds), column(ds, id),
-			column(ds, func(d *plan.Delivery) int64 { return d.Seq }),
-			column(ds, func(d *plan.Delivery) string { return d.Chain }),
-			column(ds, func(d *plan.Delivery) string { return d.Digest }),
-			column(ds, func(d *plan.Delivery) []byte { return notNil(d.Facts) }))
+	for _, ds := range chunks(c.Deliveries, facts) {
+		args := append([]any{column(ds, id), column(ds, func(d *plan.Delivery) string { return string(d.Recipient) }),
+			column(ds, func(d *plan.Delivery) int64 { return d.Alert })}, places(ds)...)
+		w.queue("INSERT INTO deliveries (id, recipient, alert, state, seen, renewed, seq, chain, digest, facts)"+
+			" SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::smallint[], $5::bigint[], $6::boolean[],"+
+			" $7::bigint[], $8::text[], $9::text[], $10::bytea[])", len(ds), args...)
 	}
-	w.queue("UPDATE deliveries SET state = 2 WHERE id = ANY ($1::bigint[]) AND state = 0",
-		len(withheld), column(withheld, id))
 	for _, ds := range chunks(c.Acked, func(d *plan.Delivery) int { return len(d.Receipt) }) {
-		w.queue("UPDATE deliveries d SET receipt = u.receipt FROM unnest($1::bigint[], $2::bytea[]) u (id, receipt)"+
-			" WHERE d.id = u.id AND d.state = 1 AND d.receipt IS NULL", len(ds), column(ds, id),
+		w.queue(ackSQL, len(ds), column(ds, id),
 			column(ds, func(d *plan.Delivery) []byte { return []byte(d.Receipt) }))
 	}
+}
+
+func facts(d *plan.Delivery) int { return len(d.Facts) }
+
+// places returns what has become of deliveries and, of those that were handed
+// over, their places in the feeds, else NULLs.
+func places(ds []*plan.Delivery) []any {
+	return []any{
+		column(ds, func(d *plan.Delivery) int16 { return int16(d.State) }),
+		column(ds, func(d *plan.Delivery) int64 { return d.Seen }),
+		column(ds, func(d *plan.Delivery) bool { return d.Renewed }),
+		column(ds, func(d *plan.Delivery) *int64 { return ifHanded(d, &d.Seq) }),
+		column(ds, func(d *plan.Delivery) *string { return ifHanded(d, &d.Chain) }),
+		column(ds, func(d *plan.Delivery) *string { return ifHanded(d, &d.Digest) }),
+		column(ds, func(d *plan.Delivery) []byte {
+			if d.State != store.Handed {
+				return nil
+			}
+			return notNil(d.Facts)
+		}),
+	}
+}
+
+func ifHanded[T any](d *plan.Delivery, v *T) *T {
+	if d.State != store.Handed {
+		return nil
+	}
+	return v
 }
 
 func (w *writer) feeds(rows []plan.FeedRow) {
@@ -147,21 +182,6 @@ func (w *writer) feeds(rows []plan.FeedRow) {
 		column(rows, func(f plan.FeedRow) string { return f.Chain }),
 		column(rows, func(f plan.FeedRow) int64 { return f.Acked }),
 		column(rows, func(f plan.FeedRow) int64 { return f.Pending }))
-}
-
-func (w *writer) statements(rows []*store.Statement) {
-	for _, ss := range chunks(rows, func(s *store.Statement) int { return len(s.Raw) }) {
-		w.queue("INSERT INTO statements (position, type, subject, revision, digest, previous, raw)"+
-			" SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::bytea[])",
-			len(ss),
-			column(ss, func(s *store.Statement) int64 { return s.Position }),
-			column(ss, func(s *store.Statement) string { return s.Type }),
-			column(ss, func(s *store.Statement) string { return s.Subject }),
-			column(ss, func(s *store.Statement) int64 { return s.Revision }),
-			column(ss, func(s *store.Statement) string { return s.Digest }),
-			column(ss, func(s *store.Statement) string { return s.Previous }),
-			column(ss, func(s *store.Statement) []byte { return notNil(s.Raw) }))
-	}
 }
 
 // column makes an array of one field of the rows.

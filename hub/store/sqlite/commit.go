@@ -76,7 +76,8 @@ func (s *Store) commit(ctx context.Context, writes []store.Write, needs plan.Nee
 func (t *tx) read(n plan.Needs) (*plan.State, error) {
 	s := plan.NewState()
 	var root []byte
-	err := t.row(readHead).Scan(&s.Head.Size, &root, &s.Head.Alerts, &s.Head.Labels, &s.Head.Deliveries, &s.Head.Statements)
+	err := t.row(readHead).Scan(&s.Head.Size, &root, &s.Head.Alerts, &s.Head.Labels, &s.Head.Deliveries, &s.Head.Statements,
+		&s.Head.Proposals, &s.Head.Bundles)
 	if err != nil {
 		return nil, fmt.Errorf("reading the log's head: %w", err)
 	}
@@ -94,14 +95,10 @@ func (t *tx) read(n plan.Needs) (*plan.State, error) {
 		})
 	}
 	if err == nil {
-		err = each(s.Feeds, n.Feeds, func(r memberID) (f store.Feed, err error) {
-			return f, t.row(readFeed, string(r)).Scan(&f.Seq, &f.Chain, &f.Acked, &f.Pending)
-		})
+		err = each(s.Feeds, n.Feeds, t.feed)
 	}
 	if err == nil {
-		err = each(s.Deliveries, n.Deliveries, func(id int64) (*plan.Delivery, error) {
-			return scanDelivery(t.row(readDelivery, id))
-		})
+		err = t.readDeliveries(n, s)
 	}
 	if err == nil {
 		err = each(s.Items, n.Items, func(k plan.ItemKey) (*plan.Delivery, error) {
@@ -113,7 +110,67 @@ func (t *tx) read(n plan.Needs) (*plan.State, error) {
 			return row, t.row(readStatement, k.Type, k.Subject, k.Revision).Scan(&row.Digest, &row.Raw)
 		})
 	}
+	if err == nil {
+		err = t.readDocuments(n, s)
+	}
 	return s, err
+}
+
+func (t *tx) feed(r memberID) (f store.Feed, err error) {
+	return f, t.row(readFeed, string(r)).Scan(&f.Seq, &f.Chain, &f.Acked, &f.Pending)
+}
+
+// readDeliveries fills in deliveries by number and by claim, and the feeds of
+// those by number.
+func (t *tx) readDeliveries(n plan.Needs, s *plan.State) error {
+	byID, byClaim := make(map[int64]*plan.Delivery), make(map[plan.Claim]*plan.Delivery)
+	err := each(byID, n.Deliveries, func(id int64) (*plan.Delivery, error) { return scanDelivery(t.row(readDelivery, id)) })
+	if err == nil {
+		err = each(byClaim, n.Claims, func(c plan.Claim) (*plan.Delivery, error) {
+			return scanDelivery(t.row(readUnsent, c.Alert, string(c.Recipient)))
+		})
+	}
+	if err != nil {
+		return err
+	}
+	for _, d := range byID {
+		s.AddDelivery(d)
+	}
+	for _, d := range byClaim {
+		s.AddUnsent(d)
+	}
+	for _, id := range n.FeedsOf {
+		d, ok := byID[id]
+		if !ok {
+			continue
+		}
+		if _, known := s.Feeds[d.Recipient]; known {
+			continue
+		}
+		if err := each(s.Feeds, []memberID{d.Recipient}, t.feed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readDocuments fills in proposals and bundles, and how far all is settled.
+func (t *tx) readDocuments(n plan.Needs, s *plan.State) error {
+	err := each(s.Proposals, n.Proposals, func(digest string) (p plan.ProposalRow, err error) {
+		return p, t.row(readProposal, digest).Scan(&p.Row, &p.Edition, &p.Type, &p.Subject, &p.Revision)
+	})
+	if err == nil {
+		err = each(s.Bundles, n.Bundles, func(digest string) (raw []byte, err error) {
+			return raw, t.row(readBundle, digest).Scan(&raw)
+		})
+	}
+	if err == nil && n.Settled {
+		err = t.row(readSettled).Scan(&s.Settled.Position, &s.Settled.At)
+	}
+	if err != nil {
+		return fmt.Errorf("reading documents: %w", err)
+	}
+	return nil
 }
 
 // each reads what is stored under the keys into m.
@@ -140,90 +197,4 @@ func (t *tx) hashes(indexes []int64) ([]tlog.Hash, error) {
 		out[i] = tlog.Hash(h)
 	}
 	return out, nil
-}
-
-func (t *tx) write(c *plan.Changes, hashes []tlog.Hash) error {
-	first := tlog.StoredHashCount(c.Old.Size)
-	for i, h := range hashes {
-		if err := t.one(addHash, first+int64(i), h[:]); err != nil {
-			return err
-		}
-	}
-	for i, leaf := range c.Leaves {
-		if err := t.one(addEntry, c.Old.Size+int64(i), notNil(leaf)); err != nil {
-			return err
-		}
-	}
-	if err := t.writeAlerts(c); err != nil {
-		return err
-	}
-	if err := t.writeDeliveries(c); err != nil {
-		return err
-	}
-	for _, st := range c.Statements {
-		err := t.one(addStatement, st.Position, st.Type, st.Subject, st.Revision, st.Digest, st.Previous, notNil(st.Raw))
-		if err != nil {
-			return err
-		}
-	}
-	return t.one(setHead, c.New.Size, c.New.Root[:], c.New.Alerts, c.New.Labels, c.New.Deliveries, c.New.Statements,
-		c.Old.Size, c.Old.Root[:])
-}
-
-func (t *tx) writeAlerts(c *plan.Changes) error {
-	for _, a := range c.Alerts {
-		err := t.one(addAlert, a.Row, string(a.Originator), string(a.ID), a.Version, a.Digest[:], a.SignedDigest,
-			a.Previous, a.IssuedAt, a.Expires, a.AcceptedAt, a.LogIndex, []byte(a.Token))
-		if err != nil {
-			return err
-		}
-	}
-	for _, l := range c.Labels {
-		sum := sha256.Sum256([]byte(l.Key))
-		if err := t.one(addLabel, l.Row, string(l.Originator), sum[:], []byte(l.Key)); err != nil {
-			return err
-		}
-	}
-	for _, p := range c.Portions {
-		if err := t.one(addPortion, p.Alert, p.Position, string(p.ID), p.Label); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (t *tx) writeDeliveries(c *plan.Changes) error {
-	for _, d := range c.Deliveries {
-		if err := t.one(addDelivery, d.ID, string(d.Recipient), d.Alert); err != nil {
-			return err
-		}
-	}
-	for _, d := range c.Handed {
-		place := []any{d.Seq, d.Chain, d.Digest, notNil(d.Facts)}
-		if d.State == plan.Withheld {
-			place = make([]any, 4) // NULLs
-		}
-		if err := t.one(moveDelivery, append(append([]any{int(d.State)}, place...), d.ID)...); err != nil {
-			return err
-		}
-	}
-	for _, d := range c.Acked {
-		if err := t.one(ackDelivery, []byte(d.Receipt), d.ID); err != nil {
-			return err
-		}
-	}
-	for _, f := range c.Feeds {
-		if err := t.one(setFeed, string(f.Recipient), f.Seq, f.Chain, f.Acked, f.Pending); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// notNil keeps empty bytes from becoming NULL.
-func notNil(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
 }

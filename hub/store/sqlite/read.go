@@ -18,14 +18,16 @@ type memberID = alert.MemberID
 const (
 	alertColumns = "a.originator, a.alert, a.version, a.token, a.digest, a.signed_digest, a.previous," +
 		" a.issued_at, a.expires, a.accepted_at, a.log_index"
-	deliveryColumns = "d.id, d.recipient, d.state, coalesce(d.seq, 0), coalesce(d.chain, '')," +
-		" coalesce(d.digest, ''), d.facts, d.receipt IS NOT NULL"
+	deliveryColumns = "d.id, d.recipient, d.alert, d.state, coalesce(d.seq, 0), coalesce(d.chain, '')," +
+		" coalesce(d.digest, ''), d.facts, d.receipt IS NOT NULL, d.renewed"
 	selectDeliveries = "SELECT " + deliveryColumns + ", " + alertColumns +
 		" FROM deliveries d JOIN alerts a ON a.id = d.alert WHERE "
 	pendingSQL    = selectDeliveries + "d.recipient = ? AND d.state = 0 ORDER BY d.id LIMIT ?"
 	deliveredSQL  = selectDeliveries + "d.recipient = ? AND d.seq > ? ORDER BY d.seq LIMIT ?"
-	deliveryOfSQL = selectDeliveries +
-		"d.recipient = ? AND d.state = 1 AND a.originator = ? AND a.alert = ? AND a.version = ?"
+	lastHandedSQL = "d.id = (SELECT e.id FROM deliveries e WHERE e.alert = a.id AND e.recipient = ?" +
+		" AND e.seq IS NOT NULL ORDER BY e.seq DESC LIMIT 1)"
+	deliveryOfSQL  = selectDeliveries + lastHandedSQL + " AND a.originator = ? AND a.alert = ? AND a.version = ?"
+	heldSQL        = selectDeliveries + lastHandedSQL + " AND a.id = ?"
 	originatorsSQL = "SELECT a.id, a.alert, a.originator FROM alerts a WHERE a.alert IN (SELECT value FROM json_each(?))"
 	statementsSQL  = "SELECT position, type, subject, revision, digest, previous, raw FROM statements" +
 		" WHERE position > ? ORDER BY position LIMIT ?"
@@ -51,7 +53,7 @@ func scanAlert(row scanner) (a store.Alert, err error) {
 }
 
 func deliveryDest(d *plan.Delivery) []any {
-	return []any{&d.ID, &d.Recipient, &d.State, &d.Seq, &d.Chain, &d.Digest, &d.Facts, &d.Acked}
+	return []any{&d.ID, &d.Recipient, &d.Alert, &d.State, &d.Seq, &d.Chain, &d.Digest, &d.Facts, &d.Acked, &d.Renewed}
 }
 
 func scanDelivery(row scanner) (*plan.Delivery, error) {
@@ -133,10 +135,8 @@ func scanJoined(rows scanner) (out store.Delivery, err error) {
 	dest, finish := alertDest(&out.Alert)
 	err = rows.Scan(append(deliveryDest(&d), dest...)...)
 	finish()
-	out.ID, out.HandedOver, out.Acked = d.ID, d.HandedOver, d.Acked
-	if len(out.Facts) == 0 {
-		out.Facts = nil
-	}
+	out.ID, out.AlertRow, out.HandedOver, out.Acked, out.Renewed = d.ID, d.Alert, d.HandedOver, d.Acked, d.Renewed
+	out.Facts = nilIfEmpty(out.Facts)
 	return out, err
 }
 
@@ -145,6 +145,17 @@ func (s *Store) DeliveryOf(ctx context.Context, recipient, originator alert.Memb
 	var d store.Delivery
 	err := s.one(ctx, "delivery", func(r *sql.Row) (err error) { d, err = scanJoined(r); return err }, deliveryOfSQL,
 		string(recipient), string(originator), string(id), version)
+	if err != nil {
+		return nil, err
+	}
+	return &d, nil
+}
+
+// Held implements store.Store.
+func (s *Store) Held(ctx context.Context, recipient alert.MemberID, alertRow int64) (*store.Delivery, error) {
+	var d store.Delivery
+	err := s.one(ctx, "delivery", func(r *sql.Row) (err error) { d, err = scanJoined(r); return err }, heldSQL,
+		string(recipient), alertRow)
 	if err != nil {
 		return nil, err
 	}
@@ -181,9 +192,7 @@ func (s *Store) Feed(ctx context.Context, recipient alert.MemberID) (store.Feed,
 func (s *Store) Statements(ctx context.Context, after int64, limit int) ([]store.Statement, error) {
 	return list(ctx, s, "statements", func(r *sql.Rows) (st store.Statement, err error) {
 		err = r.Scan(&st.Position, &st.Type, &st.Subject, &st.Revision, &st.Digest, &st.Previous, &st.Raw)
-		if len(st.Raw) == 0 {
-			st.Raw = nil
-		}
+		st.Raw = nilIfEmpty(st.Raw)
 		return st, err
 	}, statementsSQL, after, max(limit, 0))
 }
@@ -204,10 +213,7 @@ func (s *Store) Entries(ctx context.Context, from int64, limit int) ([][]byte, e
 	}
 	return list(ctx, s, "log entries", func(r *sql.Rows) (leaf []byte, err error) {
 		err = r.Scan(&leaf)
-		if len(leaf) == 0 {
-			leaf = nil
-		}
-		return leaf, err
+		return nilIfEmpty(leaf), err
 	}, entriesSQL, from, max(limit, 0))
 }
 

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -167,13 +168,15 @@ func TestInterned(t *testing.T) {
 	}
 }
 
-// TestPlans: no statement in use scans a table.
+// TestPlans: no statement in use scans a table that grows with the alerts, or
+// sorts what it could read in order.
 func TestPlans(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "hub.db")
 	s := open(t, path)
 	defer s.Close()
+	db := rawDB(t, path)
 	for _, query := range sqlite.Queries {
-		rows, err := rawDB(t, path).Query("EXPLAIN QUERY PLAN "+query, make([]any, strings.Count(query, "?"))...)
+		rows, err := db.Query("EXPLAIN QUERY PLAN "+query, make([]any, args(query))...)
 		if err != nil {
 			t.Fatalf("%s: %v", query, err)
 		}
@@ -183,11 +186,30 @@ func TestPlans(t *testing.T) {
 			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
 				t.Fatal(err)
 			}
-			if strings.Contains(detail, "TEMP B-TREE FOR ORDER") || strings.HasPrefix(detail, "SCAN") &&
-				!strings.Contains(detail, "log_head") && !strings.Contains(detail, "json_each") && !strings.Contains(detail, "probe") {
+			table, scans := strings.CutPrefix(detail, "SCAN ")
+			if scans && !scanned[strings.Fields(table)[0]] || strings.Contains(detail, "TEMP B-TREE") && query != sqlite.Merging {
 				t.Errorf("%s: %s", query, detail)
 			}
 		}
+		if err := rows.Err(); err != nil {
+			t.Errorf("%s: %v", query, err)
+		}
 		rows.Close()
 	}
+}
+
+// scanned are the tables of one row or few rows, and those that a query makes for
+// itself.
+var scanned = map[string]bool{"log_head": true, "probe": true, "settled": true, "proposals": true, "bundles": true,
+	"json_each": true, "places": true, "(subquery-3)": true}
+
+// args returns how many arguments a query takes: the highest that it numbers, or
+// one for each question mark.
+func args(query string) int {
+	for n := 9; n > 0; n-- {
+		if strings.Contains(query, "?"+strconv.Itoa(n)) {
+			return n
+		}
+	}
+	return strings.Count(query, "?")
 }

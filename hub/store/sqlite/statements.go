@@ -19,15 +19,25 @@ const (
 	readDelivery
 	readItem
 	readStatement
+	readUnsent
+	readProposal
+	readBundle
+	readSettled
 	readHash
 	addAlert
 	addLabel
+	setAudience
 	addPortion
 	addDelivery
 	moveDelivery
 	ackDelivery
 	setFeed
 	addStatement
+	dropOutdated
+	dropProposal
+	setProposal
+	addBundle
+	setSettled
 	addEntry
 	addHash
 	setHead
@@ -35,7 +45,7 @@ const (
 )
 
 var opSQL = [ops]string{
-	readHead:      "SELECT size, root, alerts, labels, deliveries, statements FROM log_head",
+	readHead:      "SELECT size, root, alerts, labels, deliveries, statements, proposals, bundles FROM log_head",
 	readAlert:     "SELECT digest, signed_digest FROM alerts WHERE originator = ? AND alert = ? AND version = ?",
 	readPrior:     "SELECT " + alertColumns + " FROM alerts a WHERE a.originator = ? AND a.alert = ? AND a.version = ?",
 	readLabel:     "SELECT id FROM labels WHERE originator = ? AND key_digest = ?",
@@ -43,23 +53,39 @@ var opSQL = [ops]string{
 	readDelivery:  "SELECT " + deliveryColumns + " FROM deliveries d WHERE d.id = ?",
 	readItem:      "SELECT " + deliveryColumns + " FROM deliveries d WHERE d.recipient = ? AND d.seq = ?",
 	readStatement: "SELECT digest, raw FROM statements WHERE type = ? AND subject = ? AND revision = ?",
-	readHash:      "SELECT hash FROM log_hashes WHERE idx = ?",
+	readUnsent: "SELECT " + deliveryColumns + " FROM deliveries d" +
+		" WHERE d.alert = ? AND d.recipient = ? AND d.state IN (0, 2)",
+	readProposal: "SELECT id, edition, type, subject, revision FROM proposals WHERE digest = ?",
+	readBundle:   "SELECT raw FROM bundles WHERE digest = ?",
+	readSettled:  "SELECT position, at FROM settled",
+	readHash:     "SELECT hash FROM log_hashes WHERE idx = ?",
 	addAlert: "INSERT INTO alerts (id, originator, alert, version, digest, signed_digest, previous, issued_at," +
 		" expires, accepted_at, log_index, token) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-	addLabel:    "INSERT INTO labels (id, originator, key_digest, key) VALUES (?, ?, ?, ?)",
+	addLabel:    "INSERT INTO labels (id, originator, key_digest, key, audience) VALUES (?, ?, ?, ?, ?)",
+	setAudience: "UPDATE labels SET audience = ? WHERE id = ?",
 	addPortion:  "INSERT INTO portions (alert, position, portion, label) VALUES (?, ?, ?, ?)",
-	addDelivery: "INSERT INTO deliveries (id, recipient, alert, state) VALUES (?, ?, ?, 0)",
-	moveDelivery: "UPDATE deliveries SET state = ?, seq = ?, chain = ?, digest = ?, facts = ?" +
-		" WHERE id = ? AND state = 0",
+	addDelivery: "INSERT INTO deliveries (recipient, alert, state, seen, renewed, seq, chain, digest, facts, id)" +
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	moveDelivery: "UPDATE deliveries SET state = ?, seen = ?, renewed = ?, seq = ?, chain = ?, digest = ?, facts = ?" +
+		" WHERE id = ? AND state = ?",
 	ackDelivery: "UPDATE deliveries SET receipt = ? WHERE id = ? AND state = 1 AND receipt IS NULL",
 	setFeed: "INSERT INTO feeds (recipient, seq, chain, acked, pending) VALUES (?, ?, ?, ?, ?)" +
 		" ON CONFLICT (recipient) DO UPDATE SET seq = excluded.seq, chain = excluded.chain," +
 		" acked = excluded.acked, pending = excluded.pending",
 	addStatement: "INSERT INTO statements (position, type, subject, revision, digest, previous, raw)" +
 		" VALUES (?, ?, ?, ?, ?, ?, ?)",
-	addEntry: "INSERT INTO log_entries (idx, leaf) VALUES (?, ?)",
-	addHash:  "INSERT INTO log_hashes (idx, hash) VALUES (?, ?)",
-	setHead: "UPDATE log_head SET size = ?, root = ?, alerts = ?, labels = ?, deliveries = ?, statements = ?" +
+	dropOutdated: "DELETE FROM proposals WHERE type = ? AND subject = ? AND revision <= ?",
+	dropProposal: "DELETE FROM proposals WHERE digest = ?",
+	setProposal: "INSERT INTO proposals (id, digest, edition, type, subject, revision, by, at, raw)" +
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET edition = excluded.edition," +
+		" id = excluded.id, type = excluded.type, subject = excluded.subject, revision = excluded.revision," +
+		" by = excluded.by, at = excluded.at, raw = excluded.raw",
+	addBundle:  "INSERT INTO bundles (id, digest, revision, by, at, raw) VALUES (?, ?, ?, ?, ?, ?)",
+	setSettled: "UPDATE settled SET position = ?, at = ?",
+	addEntry:   "INSERT INTO log_entries (idx, leaf) VALUES (?, ?)",
+	addHash:    "INSERT INTO log_hashes (idx, hash) VALUES (?, ?)",
+	setHead: "UPDATE log_head SET size = ?, root = ?, alerts = ?, labels = ?, deliveries = ?, statements = ?," +
+		" proposals = ?, bundles = ?" +
 		" WHERE size = ? AND root = ?",
 }
 
@@ -104,11 +130,20 @@ func (t *tx) stmt(o op) *sql.Stmt {
 
 func (t *tx) row(o op, args ...any) *sql.Row { return t.stmt(o).QueryRowContext(t.ctx, args...) }
 
-// one runs a statement that must change exactly one row.
-func (t *tx) one(o op, args ...any) error {
+// any runs a statement that may change any number of rows.
+func (t *tx) any(o op, args ...any) (sql.Result, error) {
 	res, err := t.stmt(o).ExecContext(t.ctx, args...)
 	if err != nil {
-		return fmt.Errorf("%q: %w", opSQL[o], err)
+		return nil, fmt.Errorf("%q: %w", opSQL[o], err)
+	}
+	return res, nil
+}
+
+// one runs a statement that must change exactly one row.
+func (t *tx) one(o op, args ...any) error {
+	res, err := t.any(o, args...)
+	if err != nil {
+		return err
 	}
 	n, err := res.RowsAffected()
 	if err == nil && n != 1 {

@@ -66,6 +66,9 @@ func compare(t testing.TB, s store.Store, m *model) {
 		}
 		same(t, "Statements", got, want, err)
 	}
+	compareStanding(t, s, m)
+	compareUnsettled(t, s, m)
+	compareDocuments(t, s, m)
 	checkLog(t, s, m.leaves)
 }
 
@@ -128,18 +131,26 @@ func compareAlerts(t testing.TB, s store.Store, m *model) {
 
 func compareDeliveriesOf(t testing.TB, s store.Store, m *model, o alert.MemberID, id alert.ID, version int) {
 	t.Helper()
+	row := int64(0)
+	for i, a := range m.alerts {
+		if a.Originator == o && a.ID == id && a.Version == version {
+			row = int64(i + 1)
+		}
+	}
 	for _, r := range members[:2] {
 		var want *store.Delivery
 		for _, d := range m.deliveries {
-			if a := d.Alert; d.recipient == r && d.state == "handed" && a.Originator == o && a.ID == id && a.Version == version {
+			if d.recipient == r && d.AlertRow == row && d.state == store.Handed && (want == nil || d.Seq > want.Seq) {
 				want = &d.Delivery
 			}
 		}
-		got, err := s.DeliveryOf(t.Context(), r, o, id, version)
-		if want == nil && !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("DeliveryOf %s %s %s %d: %v, %v", r, o, id, version, got, err)
-		} else if want != nil {
-			same(t, "DeliveryOf", got, want, err)
+		of, err1 := s.DeliveryOf(t.Context(), r, o, id, version)
+		held, err2 := s.Held(t.Context(), r, row)
+		if want != nil {
+			same(t, "DeliveryOf", of, want, err1)
+			same(t, "Held", held, want, err2)
+		} else if !errors.Is(err1, store.ErrNotFound) || !errors.Is(err2, store.ErrNotFound) {
+			t.Errorf("delivery to %s of %s %s %d: %v, %v, %v, %v", r, o, id, version, of, err1, held, err2)
 		}
 	}
 }

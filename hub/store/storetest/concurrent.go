@@ -206,3 +206,67 @@ func testRacingOpens(t *testing.T, open opener) {
 	}
 	checkLog(t, s, leaves)
 }
+
+// testRacingResettles: whoever renews, withholds, drops and hands over, from
+// whichever handle, a claim never has two deliveries on their way, what waits is
+// counted, and the feed is whole.
+func testRacingResettles(t *testing.T, open opener) {
+	const alerts, rounds = 8, 12
+	var group []store.Write
+	for i := range alerts {
+		group = append(group, accept("XA", id(i), 1, fmt.Sprint(i), "", "XB"))
+	}
+	commit(t, open(), group...)
+	handles := both(t, open, func(n int, s store.Store) error {
+		for i := range rounds {
+			f, err := s.Feed(t.Context(), "XB")
+			if err != nil {
+				return err
+			}
+			p, err := s.Pending(t.Context(), "XB", 3)
+			if err != nil {
+				return err
+			}
+			w := resettle(store.Resettle{})
+			for k := range int64(3) {
+				w.Resettle.Renew = append(w.Resettle.Renew, store.Claim{AlertRow: 1 + (int64(n+i)+k)%alerts, Recipient: "XB"})
+			}
+			writes := []store.Write{w}
+			if len(p) > 0 {
+				w.Resettle.Withhold = []int64{p[0].ID}
+			}
+			if len(p) > 1 {
+				h := handOver("XB", f, p[1].ID)
+				h.HandOver.Dropped = []int64{p[0].ID}
+				writes = []store.Write{h, w}
+			}
+			if _, err := s.Commit(t.Context(), writes); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	waiting, pending := make(map[int64]bool), int64(0)
+	u, err := handles[0].Unsettled(t.Context(), 0, 1<<40, 0, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range u {
+		if waiting[d.Alert.Row] {
+			t.Errorf("alert %d is on its way twice", d.Alert.Row)
+		}
+		waiting[d.Alert.Row] = true
+		if d.State == store.Pending {
+			pending++
+		}
+	}
+	f, err := handles[1].Feed(t.Context(), "XB")
+	if err != nil || f.Pending != pending || pending == 0 {
+		t.Errorf("feed %+v with %d pending: %v", f, pending, err)
+	}
+	d, err := handles[1].Delivered(t.Context(), "XB", 0, 1<<20)
+	if err != nil || int64(len(d)) != f.Seq || f.Seq < 2 {
+		t.Errorf("%d items, feed %+v: %v", len(d), f, err)
+	}
+	checkLog(t, handles[1], leavesOf(t, handles[0]))
+}

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -115,15 +116,20 @@ func checkCrashed(t *testing.T, s store.Store, want map[int64]string, round stri
 	if err != nil || f.Seq != int64(len(d)) || f.Pending != int64(len(p)) {
 		t.Fatalf("feed %+v with %d handed over and %d pending: %v", f, len(d), len(p), err)
 	}
+	rows := make(map[int64]bool)
+	for _, it := range append(d, p...) {
+		rows[it.AlertRow] = true
+	}
 	accepted := 0
 	for _, leaf := range leaves {
 		if len(leaf) > 0 && leaf[0] == 'a' {
 			accepted++
 		}
 	}
-	if accepted != len(d)+len(p) {
-		t.Fatalf("%d alerts recorded, %d deliveries", accepted, len(d)+len(p))
+	if accepted != len(rows) {
+		t.Fatalf("%d alerts recorded, %d delivered", accepted, len(rows))
 	}
+	checkCrashedDocuments(t, s, leaves, p)
 	for i, it := range d {
 		if it.Seq != int64(i+1) {
 			t.Fatalf("item %d has number %d", i+1, it.Seq)
@@ -132,6 +138,39 @@ func checkCrashed(t *testing.T, s store.Store, want map[int64]string, round stri
 	r := commit(t, s, accept("XA", alert.ID("after-"+round), 1, "after "+round, "", "XB"))
 	if r[0].Outcome != store.Done {
 		t.Fatalf("after the crash: %v", r)
+	}
+}
+
+// checkCrashedDocuments holds what was renewed, settled and brought to the entries
+// that went with it.
+func checkCrashedDocuments(t *testing.T, s store.Store, leaves [][]byte, pending []store.Delivery) {
+	t.Helper()
+	once := make(map[int64]bool)
+	for _, d := range pending {
+		if once[d.AlertRow] {
+			t.Errorf("alert %d is pending twice", d.AlertRow)
+		}
+		once[d.AlertRow] = true
+	}
+	settled, bundles := int64(0), 0
+	for _, leaf := range leaves {
+		var position int64
+		if _, err := fmt.Sscanf(string(leaf), "settled %d", &position); err == nil {
+			settled = max(settled, position)
+		}
+		if name, ok := bytes.CutPrefix(leaf, []byte("bundle ")); ok {
+			bundles++
+			if b, err := s.Bundle(t.Context(), digest(string(name))); err != nil || !bytes.Equal(b.Raw, name) {
+				t.Errorf("bundle %q: %v, %v", name, b, err)
+			}
+		}
+	}
+	all, err := s.Bundles(t.Context())
+	if err != nil || len(all) != bundles {
+		t.Errorf("%d bundles recorded, %d stored: %v", bundles, len(all), err)
+	}
+	if got, err := s.Settled(t.Context()); err != nil || got.Position != settled {
+		t.Errorf("settled %+v, want position %d: %v", got, settled, err)
 	}
 }
 
@@ -160,10 +199,21 @@ func crashLoop(s store.Store, mu *sync.Mutex, out io.Writer, name string) error 
 		if err != nil {
 			return err
 		}
+		var renewed store.Resettle
 		for _, d := range p {
 			writes = append(writes, handOver("XB", f, d.ID))
 			f.Seq++
+			renewed.Renew = append(renewed.Renew, store.Claim{AlertRow: d.AlertRow, Recipient: "XB"})
 		}
+		head, err := s.LogHead(ctx)
+		if err != nil {
+			return err
+		}
+		if i%2 == 1 {
+			renewed.Renew = nil // else nothing new would ever be handed over
+		}
+		renewed.Settled = &store.Settled{Position: head.Size, At: int64(i)}
+		writes = append(writes, store.Write{Resettle: &renewed, Entries: [][]byte{fmt.Appendf(nil, "settled %d", head.Size)}}, bundle(token, token))
 		results, err := s.Commit(ctx, writes)
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/hub/store"
@@ -83,7 +84,13 @@ func (g *generator) group() []store.Write {
 }
 
 func (g *generator) write() store.Write {
-	switch g.IntN(10) {
+	switch g.IntN(15) {
+	case 10, 11, 12:
+		return g.resettle()
+	case 13:
+		return g.proposal()
+	case 14:
+		return g.bundle()
 	case 0, 1, 2:
 		return g.accept()
 	case 3, 4, 5:
@@ -101,13 +108,18 @@ func (g *generator) write() store.Write {
 	}
 	var w store.Write
 	for range g.IntN(4) {
-		leaf := make([]byte, g.IntN(4))
-		for i := range leaf {
-			leaf[i] = byte(g.Int())
-		}
-		w.Entries = append(w.Entries, leaf)
+		w.Entries = append(w.Entries, g.bytes())
 	}
 	return w
+}
+
+// bytes returns a few random bytes, or none.
+func (g *generator) bytes() []byte {
+	b := make([]byte, g.IntN(4))
+	for i := range b {
+		b[i] = byte(g.Int())
+	}
+	return b
 }
 
 func (g *generator) accept() store.Write {
@@ -122,24 +134,32 @@ func (g *generator) accept() store.Write {
 	}
 	to := append([]alert.MemberID(nil), members[:len(members)-1]...)
 	g.Shuffle(len(to), func(i, j int) { to[i], to[j] = to[j], to[i] })
-	return accept(o, id, version, token, previous, to[:g.IntN(len(to)+1)]...)
+	w := accept(o, id, version, token, previous, to[:g.IntN(len(to)+1)]...)
+	w.Accept.Expires = pick(g.Rand, moments)
+	for range g.IntN(3) { // a third portion, and a fourth, may have the label of another
+		w.Accept.Portions = append(w.Accept.Portions,
+			store.Portion{ID: "p", LabelKey: fmt.Sprint("\nlabel ", 1+g.IntN(3)), Audience: g.bytes()})
+	}
+	return w
 }
 
 func (g *generator) handOver() store.Write {
 	r := g.member()
 	f := g.m.feed(r)
-	var give, hold []int64
+	var give, hold, drop []int64
 	for _, d := range g.m.pending(r) {
-		switch g.IntN(4) {
+		switch g.IntN(7) {
 		case 0:
-			hold = append(hold, d.ID)
+			drop = append(drop, d.ID)
 		case 1, 2:
+			hold = append(hold, d.ID)
+		case 3, 4, 5:
 			give = append(give, d.ID)
 		}
 	}
 	if n := len(g.m.deliveries); n > 0 && g.IntN(8) == 0 { // any delivery, not of r's pending ones most often
 		other := pick(g.Rand, g.m.deliveries).ID
-		for _, id := range append(append([]int64{0}, give...), hold...) {
+		for _, id := range slices.Concat([]int64{0}, give, hold, drop) {
 			if id == other {
 				other = 1 << 40
 			}
@@ -150,7 +170,7 @@ func (g *generator) handOver() store.Write {
 		f.Seq = max(0, f.Seq-1+2*g.Int64N(2))
 	}
 	w := handOver(r, f, give...)
-	w.HandOver.Withheld = hold
+	w.HandOver.Withheld, w.HandOver.Dropped = hold, drop
 	return w
 }
 

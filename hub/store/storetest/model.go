@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/hub/store"
@@ -13,13 +14,19 @@ type model struct {
 	alerts     []store.Alert
 	deliveries []*modelDelivery
 	statements []store.Statement
+	labels     []store.Label // with Row their place, from 1
+	portions   [][]int64     // rows of labels, by place of the alert
+	settled    store.Settled
+	proposals  []store.Proposal
+	bundles    []store.Bundle
 	leaves     [][]byte
 }
 
 type modelDelivery struct {
 	store.Delivery
 	recipient alert.MemberID
-	state     string // pending, handed, withheld
+	state     store.State
+	seen      int64
 }
 
 func (m *model) commit(writes []store.Write) []store.Result {
@@ -56,11 +63,18 @@ func (m *model) apply(w store.Write) store.Result {
 		}
 		return done
 	case w.HandOver != nil:
-		o = m.handOver(w.HandOver)
+		o = m.handOver(w.HandOver, w.Seen)
 	case w.Ack != nil:
 		o = m.ack(w.Ack)
 	case w.Statement != nil:
 		o = m.statement(*w.Statement)
+	case w.Resettle != nil:
+		m.resettle(w.Resettle, w.Seen)
+		return done
+	case w.Proposal != nil:
+		o = m.proposal(*w.Proposal)
+	case w.Bundle != nil:
+		o = m.bundle(*w.Bundle)
 	default:
 		return done
 	}
@@ -100,10 +114,13 @@ func (m *model) accept(a *store.Accept) (prior *store.Alert, o store.Outcome) {
 	row := a.Alert
 	row.LogIndex = int64(len(m.leaves))
 	m.alerts = append(m.alerts, row)
+	m.portions = append(m.portions, nil)
+	for _, p := range a.Portions {
+		n := len(m.alerts) - 1
+		m.portions[n] = append(m.portions[n], m.intern(a.Originator, p))
+	}
 	for _, r := range a.Recipients {
-		d := &modelDelivery{recipient: r, state: "pending"}
-		d.Alert = row
-		m.deliveries = append(m.deliveries, d)
+		m.deliver(int64(len(m.alerts)), r)
 	}
 	return nil, store.Done
 }
@@ -113,9 +130,9 @@ func (m *model) feed(r alert.MemberID) store.Feed {
 	for _, d := range m.deliveries {
 		switch {
 		case d.recipient != r:
-		case d.state == "pending":
+		case d.state == store.Pending:
 			f.Pending++
-		case d.state == "handed":
+		case d.state == store.Handed:
 			if d.Seq > f.Seq {
 				f.Seq, f.Chain = d.Seq, d.Chain
 			}
@@ -129,7 +146,7 @@ func (m *model) feed(r alert.MemberID) store.Feed {
 
 func (m *model) pending(r alert.MemberID) (out []*modelDelivery) {
 	for _, d := range m.deliveries {
-		if d.recipient == r && d.state == "pending" {
+		if d.recipient == r && d.state == store.Pending {
 			out = append(out, d)
 		}
 	}
@@ -138,14 +155,14 @@ func (m *model) pending(r alert.MemberID) (out []*modelDelivery) {
 
 func (m *model) item(r alert.MemberID, seq int64) *modelDelivery {
 	for _, d := range m.deliveries {
-		if d.recipient == r && d.state == "handed" && d.Seq == seq {
+		if d.recipient == r && d.state == store.Handed && d.Seq == seq {
 			return d
 		}
 	}
 	return nil
 }
 
-func (m *model) handOver(h *store.HandOver) store.Outcome {
+func (m *model) handOver(h *store.HandOver, seen int64) store.Outcome {
 	if m.feed(h.Recipient).Seq != h.After {
 		return store.Stale
 	}
@@ -162,17 +179,22 @@ func (m *model) handOver(h *store.HandOver) store.Outcome {
 			return store.Stale
 		}
 	}
-	for _, id := range h.Withheld {
+	for _, id := range append(append([]int64(nil), h.Withheld...), h.Dropped...) {
 		if find(id) == nil {
 			return store.Stale
 		}
 	}
 	for _, it := range h.Items {
 		d := find(it.ID)
-		d.state, d.HandedOver = "handed", it
+		d.state, d.seen, d.HandedOver = store.Handed, seen, it
 	}
 	for _, id := range h.Withheld {
-		find(id).state = "withheld"
+		d := find(id)
+		d.state, d.seen = store.Withheld, seen
+	}
+	for _, id := range h.Dropped {
+		d := find(id)
+		d.state, d.seen = store.Dropped, seen
 	}
 	return store.Done
 }
@@ -211,5 +233,8 @@ func (m *model) statement(st store.Statement) store.Outcome {
 		st.Position = m.statements[n-1].Position + 1
 	}
 	m.statements = append(m.statements, st)
+	m.proposals = slices.DeleteFunc(m.proposals, func(p store.Proposal) bool {
+		return p.Type == st.Type && p.Subject == st.Subject && p.Revision <= st.Revision
+	})
 	return store.Done
 }

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -23,6 +24,11 @@ type Needs struct {
 	Deliveries []int64
 	Items      []ItemKey
 	Statements []StatementKey // with predecessors
+	Claims     []Claim
+	FeedsOf    []int64  // deliveries to recipients whose feeds are needed; all are among Deliveries
+	Proposals  []string // digests
+	Bundles    []string // digests
+	Settled    bool
 }
 
 // NeedsOf checks the form of the writes and says what they depend on. Errors
@@ -34,7 +40,8 @@ func NeedsOf(writes []store.Write) (Needs, error) {
 			return Needs{}, fmt.Errorf("%w: write %d: %w", store.ErrInvalid, i, err)
 		}
 	}
-	return Needs{s.alerts.list, s.labels.list, s.feeds.list, s.deliveries.list, s.items.list, s.statements.list}, nil
+	return Needs{s.alerts.list, s.labels.list, s.feeds.list, s.deliveries.list, s.items.list, s.statements.list,
+		s.claims.list, s.feedsOf.list, s.proposals.list, s.bundles.list, s.settled}, nil
 }
 
 // set keeps distinct values in the order in which they came.
@@ -62,6 +69,11 @@ type sets struct {
 	deliveries set[int64]
 	items      set[ItemKey]
 	statements set[StatementKey]
+	claims     set[Claim]
+	feedsOf    set[int64]
+	proposals  set[string]
+	bundles    set[string]
+	settled    bool
 }
 
 func (s *sets) add(w *store.Write) error {
@@ -85,6 +97,18 @@ func (s *sets) add(w *store.Write) error {
 	if w.Statement != nil {
 		n++
 		err = s.statement(w.Statement)
+	}
+	if w.Resettle != nil {
+		n++
+		err = s.resettle(w.Resettle)
+	}
+	if w.Proposal != nil {
+		n++
+		err = s.proposal(w.Proposal)
+	}
+	if w.Bundle != nil {
+		n++
+		err = s.bundle(w.Bundle)
 	}
 	if n > 1 {
 		return fmt.Errorf("%d changes in one write", n)
@@ -152,7 +176,7 @@ func (s *sets) handOver(h *store.HandOver) error {
 	if n := len(h.Items); n > 0 && h.Items[n-1].Chain != h.Chain {
 		return fmt.Errorf("chain value is not that of the last item")
 	}
-	for _, id := range h.Withheld {
+	for _, id := range slices.Concat(h.Withheld, h.Dropped) {
 		if !seen.add(id) {
 			return fmt.Errorf("delivery %d named twice", id)
 		}

@@ -19,8 +19,12 @@ import (
 // planner applies writes to a State and notes what changed.
 type planner struct {
 	*State
-	out   *Changes
-	feeds set[alert.MemberID] // changed
+	out       *Changes
+	seen      int64               // store.Write.Seen of the write that is applied
+	feeds     set[alert.MemberID] // changed, as are the others
+	moved     set[*Delivery]
+	audiences audiences
+	proposals proposals
 }
 
 // Decide applies the writes to the state in order. The writes must be those
@@ -37,12 +41,16 @@ func Decide(writes []store.Write, s *State) *Changes {
 	for _, r := range p.feeds.list {
 		p.out.Feeds = append(p.out.Feeds, FeedRow{r, s.Feeds[r]})
 	}
+	p.out.Moved = p.moved.list
+	p.out.Audiences = p.audiences.labels
+	p.proposals.changes(p.out)
 	p.out.New = s.Head
 	return p.out
 }
 
 func (p *planner) apply(i int, w *store.Write) store.Result {
 	outcome := store.Done
+	p.seen = w.Seen
 	switch {
 	case w.Seen != 0 && p.Head.Statements > w.Seen:
 		outcome = store.Stale
@@ -54,6 +62,12 @@ func (p *planner) apply(i int, w *store.Write) store.Result {
 		outcome = p.ack(w.Ack)
 	case w.Statement != nil:
 		outcome = p.statement(w.Statement)
+	case w.Resettle != nil:
+		p.resettle(w.Resettle)
+	case w.Proposal != nil:
+		outcome = p.proposal(w.Proposal)
+	case w.Bundle != nil:
+		outcome = p.bundle(w.Bundle)
 	}
 	if outcome != store.Done {
 		return store.Result{Outcome: outcome, Index: -1}
@@ -114,7 +128,7 @@ func (p *planner) portions(a *store.Accept) {
 			p.Head.Labels++
 			label = p.Head.Labels
 			p.Labels[key] = label
-			p.out.Labels = append(p.out.Labels, NewLabel{label, key})
+			p.out.Labels = append(p.out.Labels, NewLabel{label, key, portion.Audience})
 		}
 		p.out.Portions = append(p.out.Portions, NewPortion{p.Head.Alerts, pos, portion.ID, label})
 	}
@@ -123,15 +137,41 @@ func (p *planner) portions(a *store.Accept) {
 // deliver makes pending deliveries of the alert stored last.
 func (p *planner) deliver(recipients []alert.MemberID) {
 	for _, r := range recipients {
-		p.Head.Deliveries++
-		d := &Delivery{Recipient: r, Alert: p.Head.Alerts}
-		d.ID = p.Head.Deliveries
-		p.State.Deliveries[d.ID] = d
-		p.out.Deliveries = append(p.out.Deliveries, d)
-		f := p.State.Feeds[r]
-		f.Pending++
-		p.setFeed(r, f)
+		p.add(Claim{p.Head.Alerts, r})
 	}
+}
+
+// add makes a pending delivery.
+func (p *planner) add(c Claim) *Delivery {
+	p.Head.Deliveries++
+	d := &Delivery{Recipient: c.Recipient, Alert: c.Alert, State: store.Pending, fresh: true}
+	d.ID = p.Head.Deliveries
+	p.State.Deliveries[d.ID] = d
+	p.Unsent[c] = d
+	p.out.Deliveries = append(p.out.Deliveries, d)
+	p.count(d, +1)
+	return d
+}
+
+// move brings a delivery from or to pending, and counts it.
+func (p *planner) move(d *Delivery, to store.State) {
+	switch store.Pending {
+	case d.State:
+		p.count(d, -1)
+	case to:
+		p.count(d, +1)
+	}
+	d.State, d.Seen = to, p.seen
+	if !d.fresh {
+		p.moved.add(d)
+	}
+}
+
+// count changes how many deliveries wait for hand-over in a feed.
+func (p *planner) count(d *Delivery, by int64) {
+	f := p.State.Feeds[d.Recipient]
+	f.Pending += by
+	p.setFeed(d.Recipient, f)
 }
 
 func (p *planner) setFeed(r alert.MemberID, f store.Feed) {
@@ -143,28 +183,27 @@ func (p *planner) handOver(h *store.HandOver) store.Outcome {
 	f := p.State.Feeds[h.Recipient]
 	pending := func(id int64) bool {
 		d, ok := p.State.Deliveries[id]
-		return ok && d.Recipient == h.Recipient && d.State == Pending
+		return ok && d.Recipient == h.Recipient && d.State == store.Pending
 	}
-	if f.Seq != h.After ||
-		slices.ContainsFunc(h.Items, func(it store.HandedOver) bool { return !pending(it.ID) }) ||
-		slices.ContainsFunc(h.Withheld, func(id int64) bool { return !pending(id) }) {
+	stale := func(id int64) bool { return !pending(id) }
+	if f.Seq != h.After || slices.ContainsFunc(h.Withheld, stale) || slices.ContainsFunc(h.Dropped, stale) ||
+		slices.ContainsFunc(h.Items, func(it store.HandedOver) bool { return stale(it.ID) }) {
 		return store.Stale
 	}
 	for _, it := range h.Items {
 		d := p.State.Deliveries[it.ID]
-		d.State, d.HandedOver = Handed, it
+		p.move(d, store.Handed)
+		d.HandedOver = it
 		p.Items[ItemKey{h.Recipient, it.Seq}] = d
-		p.out.Handed = append(p.out.Handed, d)
+		f = p.State.Feeds[h.Recipient]
 		f.Seq, f.Chain = it.Seq, it.Chain
+		p.setFeed(h.Recipient, f)
 	}
 	for _, id := range h.Withheld {
-		d := p.State.Deliveries[id]
-		d.State = Withheld
-		p.out.Handed = append(p.out.Handed, d)
+		p.move(p.State.Deliveries[id], store.Withheld)
 	}
-	if n := len(h.Items) + len(h.Withheld); n > 0 {
-		f.Pending -= int64(n)
-		p.setFeed(h.Recipient, f)
+	for _, id := range h.Dropped {
+		p.move(p.State.Deliveries[id], store.Dropped)
 	}
 	return store.Done
 }
@@ -211,5 +250,6 @@ func (p *planner) statement(st *store.Statement) store.Outcome {
 	stored.Position = p.Head.Statements
 	p.State.Statements[key] = StatementRow{st.Digest, st.Raw}
 	p.out.Statements = append(p.out.Statements, &stored)
+	p.outdate(key)
 	return store.Done
 }

@@ -15,6 +15,8 @@ type Head struct {
 	Labels     int64
 	Deliveries int64
 	Statements int64
+	Proposals  int64
+	Bundles    int64
 }
 
 // AlertKey names an alert version.
@@ -43,6 +45,12 @@ type StatementKey struct {
 	Revision int64
 }
 
+// Claim names an alert version by its row, and a recipient.
+type Claim struct {
+	Alert     int64
+	Recipient alert.MemberID
+}
+
 // State is what a group of writes depends on: the head, and of all that Needs
 // names, what is stored. Decide brings it up to date write by write, so that a
 // write sees those before it.
@@ -54,6 +62,10 @@ type State struct {
 	Deliveries map[int64]*Delivery
 	Items      map[ItemKey]*Delivery
 	Statements map[StatementKey]StatementRow
+	Unsent     map[Claim]*Delivery // pending or withheld: at most one a claim
+	Proposals  map[string]ProposalRow
+	Bundles    map[string][]byte // Raw by digest
+	Settled    store.Settled
 }
 
 // NewState returns an empty State, ready to be filled.
@@ -65,7 +77,25 @@ func NewState() *State {
 		Deliveries: make(map[int64]*Delivery),
 		Items:      make(map[ItemKey]*Delivery),
 		Statements: make(map[StatementKey]StatementRow),
+		Unsent:     make(map[Claim]*Delivery),
+		Proposals:  make(map[string]ProposalRow),
+		Bundles:    make(map[string][]byte),
 	}
+}
+
+// AddDelivery fills in a delivery that was read by its ID.
+func (s *State) AddDelivery(d *Delivery) {
+	if s.Deliveries[d.ID] == nil {
+		d.stored = d.State
+		s.Deliveries[d.ID] = d
+	}
+}
+
+// AddUnsent fills in a delivery that was read by its claim. One that was read by
+// its ID too stays one.
+func (s *State) AddUnsent(d *Delivery) {
+	s.AddDelivery(d)
+	s.Unsent[d.claim()] = s.Deliveries[d.ID]
 }
 
 // AlertRow is what later writes depend on of a stored alert version.
@@ -81,25 +111,35 @@ type StatementRow struct {
 	Raw    []byte
 }
 
-// DeliveryState is where a delivery stands.
-type DeliveryState int
-
-// The states. They are stored: never renumber.
-const (
-	Pending  DeliveryState = 0
-	Handed   DeliveryState = 1
-	Withheld DeliveryState = 2
-)
+// ProposalRow is what later writes depend on of a stored proposal. Row gives its
+// age.
+type ProposalRow struct {
+	Row      int64
+	Edition  int64
+	Type     string
+	Subject  string
+	Revision int64
+}
 
 // Delivery is a row of the deliveries.
 type Delivery struct {
 	store.HandedOver
 	Recipient alert.MemberID
-	Alert     int64 // NewAlert.Row; not read back
-	State     DeliveryState
+	Alert     int64 // NewAlert.Row; of Items not read back
+	State     store.State
+	Seen      int64 // store.Unsettled.Seen; not read back
+	Renewed   bool
 	Acked     bool
 	Receipt   string // not read back
+
+	stored store.State // what State was when it was read
+	fresh  bool        // this group makes it
 }
+
+// Stored returns the state in which the delivery was read.
+func (d *Delivery) Stored() store.State { return d.stored }
+
+func (d *Delivery) claim() Claim { return Claim{d.Alert, d.Recipient} }
 
 // NewAlert is an alert version to store.
 type NewAlert struct {
@@ -111,6 +151,19 @@ type NewAlert struct {
 type NewLabel struct {
 	Row int64
 	LabelKey
+	Audience []byte
+}
+
+// NewProposal is what a proposal's row shall say.
+type NewProposal struct {
+	Row int64
+	*store.Proposal
+}
+
+// NewBundle is a bundle to store.
+type NewBundle struct {
+	Row int64
+	*store.Bundle
 }
 
 // NewPortion ties a portion of an alert to its label.
@@ -127,8 +180,9 @@ type FeedRow struct {
 	store.Feed
 }
 
-// Changes is what a group of writes comes to. The rows are to be written in
-// the order of the fields; Handed and Acked may name rows of Deliveries.
+// Changes is what a group of writes comes to. The rows are to be written in the
+// order of the fields: a delivery that moves on makes room for a fresh one of its
+// alert to its recipient, and Acked may name rows of both.
 type Changes struct {
 	Results    []store.Result
 	Replays    map[AlertKey][]int // the results that still lack their Prior
@@ -136,17 +190,24 @@ type Changes struct {
 	Leaves     [][]byte
 	Alerts     []NewAlert
 	Labels     []NewLabel
+	Audiences  []store.Label // Row and Audience; each row once
 	Portions   []NewPortion
-	Deliveries []*Delivery // pending, by rising ID
-	Handed     []*Delivery // from pending to State
+	Moved      []*Delivery // from Stored to State
+	Deliveries []*Delivery // fresh, with whatever State they came to, by rising ID
 	Acked      []*Delivery // from handed over to acknowledged
 	Feeds      []FeedRow
 	Statements []*store.Statement
+	Outdated   []StatementKey // proposals of a type and subject up to a revision, to delete
+	Removed    []string       // digests of proposals to delete, if they are there
+	Proposals  []NewProposal  // new, or in place of what is stored
+	Bundles    []NewBundle
+	Settled    *store.Settled
 }
 
 // Empty reports that there is nothing to write.
 func (c *Changes) Empty() bool {
-	return c.Old == c.New && len(c.Handed) == 0 && len(c.Acked) == 0
+	return c.Old == c.New && len(c.Audiences) == 0 && len(c.Moved) == 0 && len(c.Acked) == 0 &&
+		len(c.Removed) == 0 && len(c.Proposals) == 0 && c.Settled == nil
 }
 
 // Wake returns whom the changes concern, and whether they concern anybody.
@@ -154,15 +215,16 @@ func (c *Changes) Wake() (store.Wake, bool) {
 	if len(c.Statements) > 0 {
 		return store.Wake{}, true
 	}
-	seen := make(map[alert.MemberID]bool)
-	var w store.Wake
+	var recipients set[alert.MemberID]
 	for _, d := range c.Deliveries {
-		if !seen[d.Recipient] {
-			seen[d.Recipient] = true
-			w.Recipients = append(w.Recipients, d.Recipient)
+		recipients.add(d.Recipient)
+	}
+	for _, d := range c.Moved {
+		if d.State == store.Pending {
+			recipients.add(d.Recipient)
 		}
 	}
-	return w, len(w.Recipients) > 0
+	return store.Wake{Recipients: recipients.list}, len(recipients.list) > 0
 }
 
 // SetPrior gives the results of replays of one alert version their Prior.

@@ -1,0 +1,316 @@
+package hub
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/audit"
+	"github.com/entente-hub/entente/api/federation"
+	"github.com/entente-hub/entente/api/feed"
+	"github.com/entente-hub/entente/api/problem"
+	"github.com/entente-hub/entente/hub/store"
+	"github.com/entente-hub/entente/policies"
+	"github.com/entente-hub/entente/trust"
+)
+
+// Candidate is what a simulation supposes instead of what is in force. What is left
+// out stays as it is.
+type Candidate struct {
+	Engine *policies.Engine  // other rules; nil: those in force
+	Bodies []federation.Body // registry, agreements and whatever else is stated, unsigned
+}
+
+// Simulation says what would change for the portions that were decided since a
+// moment, were they decided today under the candidate.
+type Simulation struct {
+	Since     time.Time `json:"since"`
+	Revision  string    `json:"revision"`  // of the world in force
+	Policy    string    `json:"policy"`    // digest of the rules in force
+	Candidate string    `json:"candidate"` // digest of the rules supposed
+	Alerts    int64     `json:"alerts"`    // admissions replayed
+	Decisions int64     `json:"decisions"` // portions of these
+	Labels    int64     `json:"labels"`    // distinct questions among them
+	Drifted   int64     `json:"drifted"`   // decisions that fall otherwise today than they did then, candidate or not
+	Affected  int64     `json:"affected"`  // decisions that the candidate changes
+	Changes   []Changed `json:"changes"`   // most portions first
+}
+
+// Changed counts the portions of one originator and category of which one member
+// would get more, or less.
+type Changed struct {
+	Originator alert.MemberID `json:"originator"`
+	Member     alert.MemberID `json:"member"`
+	Category   alert.Category `json:"category"` // a portion with several counts under each
+	From       feed.Kind      `json:"from"`     // today
+	To         feed.Kind      `json:"to"`       // under the candidate
+	Reason     string         `json:"reason"`   // the code that refuses it under the candidate, or did until now
+	Portions   int64          `json:"portions"`
+}
+
+// Gain reports whether the member would get more.
+func (c Changed) Gain() bool { return level(c.To) > level(c.From) }
+
+func level(k feed.Kind) int {
+	return slices.Index([]feed.Kind{feed.None, feed.Existence, feed.Content}, k)
+}
+
+// simulator replays decisions.
+type simulator struct {
+	st        store.Store
+	now       *state
+	then      *state
+	authority *Hub                 // for whose the sources are
+	labels    map[string]*question // by audit.Decision.Label
+	recorded  map[ruling]string    // as policies.Audience.Marshal has it
+	awaited   map[ruling]int64     // portions whose decision comes after their admission
+	out       *Simulation
+	changes   map[Changed]int64
+	progress  func(done, of int64)
+}
+
+// ruling names a decision in the log: it is there once for a label and a revision.
+type ruling struct{ label, revision string }
+
+// question is one label's answers, and what differs between them.
+type question struct {
+	today   string // as policies.Audience.Marshal has it
+	changes []Changed
+}
+
+// maxQuestions bounds the questions whose answers a simulation keeps.
+const maxQuestions = 1 << 17
+
+// Simulate replays the admissions in a store's log since a moment, deciding each
+// portion twice: under what is in force now, and under the candidate. It stores
+// nothing but an entry that it took place. deps are those of the store's hub, of which
+// ID, Store, Authority and Engine are looked at. progress, if not nil, is told now and
+// then how many log entries are done. Errors are *problem.Error, or wrap ErrLog.
+func Simulate(ctx context.Context, deps Deps, c Candidate, since time.Time, progress func(done, of int64)) (Simulation, error) {
+	s, err := newSimulator(ctx, deps, c, since)
+	if err != nil {
+		return Simulation{}, err
+	}
+	s.progress = progress
+	if err := s.replay(ctx); err != nil {
+		return Simulation{}, err
+	}
+	s.finish()
+	entry := s.authority.entry(audit.Entry{Kind: audit.Simulated, Actor: string(deps.ID), Revision: s.now.world.Revision,
+		Policy: s.then.engine.Digest()})
+	if _, err := s.st.Commit(ctx, []store.Write{{Entries: [][]byte{entry}}}); err != nil {
+		return Simulation{}, unavailable(err)
+	}
+	return *s.out, nil
+}
+
+func newSimulator(ctx context.Context, deps Deps, c Candidate, since time.Time) (*simulator, error) {
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	h := &Hub{Deps: deps}
+	h.state.Store(&state{dir: trust.New(deps.Authority)})
+	h.resettler.wake = make(chan struct{}, 1)
+	h.Metrics = NewMetrics(nil)
+	if err := h.refresh(ctx); err != nil {
+		return nil, err
+	}
+	now := h.state.Load()
+	if now.policy == nil {
+		return nil, problem.New(problem.Unavailable, "there is no registry, or the policy in force is not one that this hub has")
+	}
+	then := &state{dir: now.dir, position: now.position, engine: c.Engine}
+	if then.engine == nil {
+		then.engine = now.engine
+	}
+	var err error
+	if then.world, err = now.dir.Suppose(deps.Now(), c.Bodies...); err != nil {
+		return nil, err
+	}
+	if then.policy, err = then.engine.World(then.world); err != nil {
+		return nil, problem.New(problem.Malformed, "the candidate can not be decided by: %w", err)
+	}
+	return &simulator{st: deps.Store, now: now, then: then, authority: h, labels: make(map[string]*question),
+		recorded: make(map[ruling]string), awaited: make(map[ruling]int64), changes: make(map[Changed]int64),
+		out: &Simulation{Since: since.UTC(), Revision: now.world.Revision, Policy: now.engine.Digest(), Candidate: then.engine.Digest(),
+			Changes: []Changed{}}}, nil
+}
+
+// replay goes over the log from the first entry of the time on.
+func (s *simulator) replay(ctx context.Context) error {
+	head, err := s.st.LogHead(ctx)
+	if err != nil {
+		return unavailable(err)
+	}
+	first, err := s.first(ctx, head.Size)
+	if err != nil {
+		return err
+	}
+	for at := first; at < head.Size; {
+		leaves, err := s.st.Entries(ctx, at, int(min(entryPage, head.Size-at)))
+		if err != nil {
+			return unavailable(err)
+		}
+		if len(leaves) == 0 {
+			return fmt.Errorf("%w: entry %d is missing", ErrLog, at)
+		}
+		for _, leaf := range leaves {
+			e, err := audit.Parse(leaf)
+			if err != nil {
+				return fmt.Errorf("%w: entry %d: %w", ErrLog, at, err)
+			}
+			if err := s.entry(ctx, e); err != nil {
+				return err
+			}
+			at++
+		}
+		if s.progress != nil {
+			s.progress(at-first, head.Size-first)
+		}
+	}
+	return nil
+}
+
+// first finds the first entry that is not before the time. Hubs whose clocks differ
+// write entries a little out of order; the search goes back as far as they may.
+func (s *simulator) first(ctx context.Context, size int64) (int64, error) {
+	from := s.out.Since.Add(-skew).UnixMicro()
+	var failed error
+	i := sort.Search(int(size), func(i int) bool {
+		leaves, err := s.st.Entries(ctx, int64(i), 1)
+		if err != nil || len(leaves) != 1 {
+			failed = errors.Join(failed, fmt.Errorf("%w: entry %d can not be read: %w", ErrLog, i, err))
+			return true
+		}
+		e, err := audit.Parse(leaves[0])
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%w: entry %d: %w", ErrLog, i, err))
+		}
+		return e.At >= from
+	})
+	return int64(i), failed
+}
+
+// entry replays an admission, and remembers what was decided for a label. A decision
+// stands in the log before the admissions that rest on it, or right behind the first.
+// Of one that was recorded before the time it is not known whether it fell otherwise.
+func (s *simulator) entry(ctx context.Context, e audit.Entry) error {
+	if e.Kind == audit.Decided && e.Decision != nil {
+		if len(s.recorded) >= maxQuestions {
+			clear(s.recorded)
+		}
+		r := ruling{e.Decision.Label, e.Revision}
+		s.recorded[r] = string(policies.MarshalAudience(e.Decision.Content, e.Decision.Existence))
+		if q, ok := s.labels[r.label]; ok && q.today != s.recorded[r] {
+			s.out.Drifted += s.awaited[r]
+		}
+		delete(s.awaited, r)
+		return nil
+	}
+	if e.Kind != audit.Admission || e.Alert == nil || e.At < s.out.Since.UnixMicro() {
+		return nil
+	}
+	s.out.Alerts++
+	for _, p := range e.Portions {
+		q, err := s.question(ctx, e.Alert, p)
+		if err != nil {
+			return err
+		}
+		s.out.Decisions++
+		switch was, ok := s.recorded[ruling{p.Label, e.Revision}]; {
+		case ok && was != q.today:
+			s.out.Drifted++
+		case !ok && len(s.awaited) < maxQuestions:
+			s.awaited[ruling{p.Label, e.Revision}]++
+		}
+		if len(q.changes) > 0 {
+			s.out.Affected++
+		}
+		for _, c := range q.changes {
+			s.changes[c]++
+		}
+	}
+	return nil
+}
+
+// question decides a label that was not met before, or not for a long time.
+func (s *simulator) question(ctx context.Context, about *audit.Alert, p audit.Portion) (*question, error) {
+	if q, ok := s.labels[p.Label]; ok {
+		return q, nil
+	}
+	row, err := s.st.Alert(ctx, about.Originator, about.ID, about.Version)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, fmt.Errorf("%w: alert %s of %s was admitted and is not there", ErrLog, about.ID, about.Originator)
+	} else if err != nil {
+		return nil, unavailable(err)
+	}
+	v, err := s.authority.views.of(*row)
+	if err != nil {
+		return nil, problem.Wrap(problem.Internal, err, "")
+	}
+	i := slices.IndexFunc(v.portions, func(o alert.Portion) bool { return o.ID == p.Portion })
+	if i < 0 {
+		return nil, fmt.Errorf("%w: portion %s of alert %s is not there", ErrLog, p.Portion, about.ID)
+	}
+	query, err := s.authority.query(ctx, about.Originator, about.ID, *v.portions[i].Label)
+	if err != nil {
+		return nil, err
+	}
+	q, err := s.ask(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if len(s.labels) >= maxQuestions {
+		clear(s.labels)
+	}
+	s.labels[p.Label] = q
+	s.out.Labels++
+	return q, nil
+}
+
+// ask decides a question under both and notes what differs.
+func (s *simulator) ask(ctx context.Context, query policies.Query) (*question, error) {
+	today, err := s.now.decide(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	then, err := s.then.decide(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	q := &question{today: string(today.Marshal())}
+	everybody := maps.Clone(s.now.world.Members)
+	maps.Copy(everybody, s.then.world.Members)
+	for m := range everybody {
+		from, to := today.Of(m), then.Of(m)
+		if from == to {
+			continue
+		}
+		reason := then.Reason(m)
+		if level(to) > level(from) {
+			reason = today.Reason(m)
+		}
+		for _, c := range query.Label.Categories {
+			q.changes = append(q.changes, Changed{Originator: query.Originator, Member: m, Category: c, From: from, To: to, Reason: reason})
+		}
+	}
+	return q, nil
+}
+
+// finish sorts what has been counted.
+func (s *simulator) finish() {
+	for c, n := range s.changes {
+		c.Portions = n
+		s.out.Changes = append(s.out.Changes, c)
+	}
+	slices.SortFunc(s.out.Changes, func(a, b Changed) int {
+		return cmp.Or(cmp.Compare(b.Portions, a.Portions), cmp.Compare(a.Originator, b.Originator), cmp.Compare(a.Member, b.Member),
+			cmp.Compare(a.Category, b.Category), cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To), cmp.Compare(a.Reason, b.Reason))
+	})
+}
