@@ -72,7 +72,8 @@ does not verify.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(demoCommand(), initCommand(), hubCommand(), nodeCommand(), publishCommand(), previewCommand(),
-		inboxCommand(), showCommand(), statusCommand(), auditCommand(), versionCommand())
+		inboxCommand(), showCommand(), statusCommand(), agreementCommand(), consentCommand(), emergencyCommand(), explainCommand(),
+		auditCommand(), policyCommand(), versionCommand())
 	for _, c := range root.Commands() {
 		if c.Args == nil {
 			c.Args = noArgs

@@ -3,15 +3,13 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/strictyaml"
 )
 
 // config is what every configuration can do.
@@ -39,8 +37,8 @@ func loadConfig(file string, c config) error {
 
 // parseConfig reads the bytes of a configuration file in the folder dir.
 func parseConfig(raw []byte, dir string, c config) error {
-	if err := plainYAML(raw); err != nil {
-		return err
+	if _, err := strictyaml.ToJSON(raw); err != nil {
+		return err // aliases, merge keys and a second document would say something else than the file seems to
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(raw))
 	dec.KnownFields(true)
@@ -49,20 +47,6 @@ func parseConfig(raw []byte, dir string, c config) error {
 	}
 	c.Resolve(dir)
 	return c.Validate()
-}
-
-// plainYAML refuses what would let a file say something else than it seems to:
-// aliases, merge keys and a second document.
-func plainYAML(raw []byte) error {
-	var doc yaml.Node
-	dec := yaml.NewDecoder(bytes.NewReader(raw))
-	if err := dec.Decode(&doc); err != nil {
-		return err
-	}
-	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
-		return errors.New("more than one document")
-	}
-	return yamlToJSON(new(bytes.Buffer), &doc, 0)
 }
 
 // loadPlan reads a label file: YAML or JSON that says how STIX objects become
@@ -81,96 +65,11 @@ func loadPlan(file string) (alert.Plan, error) {
 
 // parsePlan reads the bytes of a label file.
 func parsePlan(raw []byte) (alert.Plan, error) {
-	var doc yaml.Node
-	dec := yaml.NewDecoder(bytes.NewReader(raw))
-	if err := dec.Decode(&doc); err != nil {
-		return alert.Plan{}, err
-	}
-	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
-		return alert.Plan{}, errors.New("more than one document")
-	}
-	var b bytes.Buffer
-	if err := yamlToJSON(&b, &doc, 0); err != nil {
-		return alert.Plan{}, err
-	}
-	return alert.ParsePlan(b.Bytes())
-}
-
-// maxYAMLDepth bounds nesting, and with the refusal of aliases the size of the
-// result.
-const maxYAMLDepth = 32
-
-// yamlToJSON writes a YAML node as JSON. Names come in their order and as often as
-// they stand, so that the strict JSON reader sees repetitions; dates and other
-// plain words stay text; aliases are refused.
-func yamlToJSON(b *bytes.Buffer, n *yaml.Node, depth int) error {
-	if depth > maxYAMLDepth {
-		return fmt.Errorf("line %d: nested deeper than %d levels", n.Line, maxYAMLDepth)
-	}
-	switch n.Kind {
-	case yaml.DocumentNode:
-		return yamlToJSON(b, n.Content[0], depth)
-	case yaml.MappingNode:
-		return yamlList(b, n, '{', '}', depth)
-	case yaml.SequenceNode:
-		return yamlList(b, n, '[', ']', depth)
-	case yaml.ScalarNode:
-		return yamlScalar(b, n)
-	}
-	return fmt.Errorf("line %d: aliases are not taken", n.Line)
-}
-
-func yamlList(b *bytes.Buffer, n *yaml.Node, open, end byte, depth int) error {
-	b.WriteByte(open)
-	for i, c := range n.Content {
-		isValue := n.Kind == yaml.MappingNode && i%2 == 1
-		switch {
-		case isValue:
-			b.WriteByte(':')
-		case i > 0:
-			b.WriteByte(',')
-		}
-		if n.Kind == yaml.MappingNode && !isValue {
-			if c.Kind != yaml.ScalarNode || c.ShortTag() != "!!str" {
-				return fmt.Errorf("line %d: a name must be plain text", c.Line)
-			}
-			writeText(b, c.Value)
-			continue
-		}
-		if err := yamlToJSON(b, c, depth+1); err != nil {
-			return err
-		}
-	}
-	b.WriteByte(end)
-	return nil
-}
-
-func yamlScalar(b *bytes.Buffer, n *yaml.Node) error {
-	switch n.ShortTag() {
-	case "!!str", "!!timestamp":
-		writeText(b, n.Value)
-	case "!!bool", "!!int", "!!float", "!!null":
-		var v any
-		if err := n.Decode(&v); err != nil {
-			return fmt.Errorf("line %d: %w", n.Line, err)
-		}
-		raw, err := json.Marshal(v)
-		if err != nil {
-			return fmt.Errorf("line %d: %w", n.Line, err)
-		}
-		b.Write(raw)
-	default:
-		return fmt.Errorf("line %d: %s values are not taken", n.Line, n.ShortTag())
-	}
-	return nil
-}
-
-func writeText(b *bytes.Buffer, s string) {
-	raw, err := json.Marshal(s)
+	asJSON, err := strictyaml.ToJSON(raw)
 	if err != nil {
-		panic("cli: text does not encode: " + err.Error())
+		return alert.Plan{}, err
 	}
-	b.Write(raw)
+	return alert.ParsePlan(asJSON)
 }
 
 // loadObjects reads STIX objects: a bundle, one object, or an array of them.

@@ -35,7 +35,8 @@ func demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "See a federation of four members at work, attacked and audited",
 		Long: `Makes a federation of four members in a fresh folder, starts its hub and four
-nodes on loopback, publishes three alerts, shows who got which part and why,
+nodes on loopback, publishes three alerts, shows who got which part and why, suspends
+an agreement while an alert is on its way, lets a fifth member in that catches up,
 attacks it three ways, and verifies the audit log. It ends with exit code 0 only
 if every one of these came out as it must.
 
@@ -62,10 +63,14 @@ type demo struct {
 	setup.Layout
 	spec    setup.Spec
 	hubCfg  hubserver.Config
+	parts   *errgroup.Group
 	nodeCfg map[alert.MemberID]nodeserver.Config
 	nodes   map[alert.MemberID]*nodeserver.Client
+	halts   map[alert.MemberID]func() // ends a node and waits for it
 	alerts  []*demoAlert
 	refused int // attacks that were refused as they must
+	later   int // admissions after those of alerts
+	handed  int // releases of these, and to who joined
 }
 
 // demoAlert is an alert of the demo and what must become of it, written down
@@ -123,7 +128,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 	defer stop()
 	g, running := errgroup.WithContext(running)
 	err = d.start(running, g)
-	for _, step := range []func(context.Context) error{d.publishAll, d.showInboxes, d.attack, d.audit, d.stay} {
+	for _, step := range []func(context.Context) error{d.publishAll, d.showInboxes, d.changeRules, d.attack, d.audit, d.stay} {
 		if err == nil {
 			err = step(running)
 		}
@@ -145,13 +150,12 @@ func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, "\n"+format+
 
 // start runs the hub and the nodes, and waits until each is listening.
 func (d *demo) start(ctx context.Context, g *errgroup.Group) error {
-	log := slog.New(slog.NewTextHandler(d.errOut, &slog.HandlerOptions{Level: slog.LevelError}))
 	if err := loadConfig(d.HubConfig(), &d.hubCfg); err != nil {
 		return err
 	}
-	up := make(chan struct{}, 1+len(d.spec.Members))
+	up := make(chan struct{}, 1)
 	g.Go(func() error {
-		return named("hub", hubserver.Run(ctx, d.hubCfg, log, hubserver.Events{Ready: func(serve.Addresses) { up <- struct{}{} }}))
+		return named("hub", hubserver.Run(ctx, d.hubCfg, d.log(), hubserver.Events{Ready: func(serve.Addresses) { up <- struct{}{} }}))
 	})
 	if err := awaitUp(ctx, up, 1); err != nil {
 		return err
@@ -159,29 +163,12 @@ func (d *demo) start(ctx context.Context, g *errgroup.Group) error {
 	if err := d.awaitReady(ctx, "the hub", d.hubCfg.OpsListen); err != nil {
 		return err
 	}
-	d.nodeCfg, d.nodes = make(map[alert.MemberID]nodeserver.Config), make(map[alert.MemberID]*nodeserver.Client)
+	d.parts, d.nodeCfg = g, make(map[alert.MemberID]nodeserver.Config)
+	d.nodes, d.halts = make(map[alert.MemberID]*nodeserver.Client), make(map[alert.MemberID]func())
 	for _, m := range d.spec.Members {
-		cfg, err := loadNodeConfig(d.NodeConfig(m.ID))
-		if err != nil {
+		if err := d.startNode(ctx, m.ID); err != nil {
 			return err
 		}
-		d.nodeCfg[m.ID] = cfg
-		g.Go(func() error {
-			return named("node "+string(m.ID), nodeserver.Run(ctx, cfg, log, func(serve.Addresses) { up <- struct{}{} }))
-		})
-	}
-	if err := awaitUp(ctx, up, len(d.spec.Members)); err != nil {
-		return err
-	}
-	for m, cfg := range d.nodeCfg {
-		if err := d.awaitReady(ctx, "the node of "+string(m), cfg.OpsListen); err != nil {
-			return err
-		}
-		client, err := nodeserver.NewClient(cfg)
-		if err != nil {
-			return err
-		}
-		d.nodes[m] = client
 	}
 	database := "SQLite"
 	if d.dsn != "" {
@@ -190,6 +177,42 @@ func (d *demo) start(ctx context.Context, g *errgroup.Group) error {
 	d.say("Running: a hub on %s at %s and the nodes of %d members, each with its own key, certificate, database and listener.",
 		database, d.hubCfg.Listen, len(d.nodes))
 	return nil
+}
+
+// startNode runs a member's node until the context ends or halts has been called for
+// it, and waits until it is ready.
+func (d *demo) startNode(ctx context.Context, m alert.MemberID) error {
+	cfg, err := loadNodeConfig(d.NodeConfig(m))
+	if err != nil {
+		return err
+	}
+	d.nodeCfg[m] = cfg
+	running, stop := context.WithCancel(ctx)
+	up, ended := make(chan struct{}, 1), make(chan struct{})
+	d.parts.Go(func() error {
+		defer close(ended)
+		return named("node "+string(m), nodeserver.Run(running, cfg, d.log(), func(serve.Addresses) { up <- struct{}{} }))
+	})
+	d.halts[m] = func() {
+		stop()
+		<-ended
+	}
+	if err := awaitUp(ctx, up, 1); err != nil {
+		return err
+	}
+	if err := d.awaitReady(ctx, "the node of "+string(m), cfg.OpsListen); err != nil {
+		return err
+	}
+	if old := d.nodes[m]; old != nil {
+		old.Close()
+	}
+	d.nodes[m], err = nodeserver.NewClient(cfg)
+	return err
+}
+
+// log tells what goes wrong in the parts.
+func (d *demo) log() *slog.Logger {
+	return slog.New(slog.NewTextHandler(d.errOut, &slog.HandlerOptions{Level: slog.LevelError}))
 }
 
 func named(what string, err error) error {

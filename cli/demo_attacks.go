@@ -181,7 +181,7 @@ func (d *demo) audit(ctx context.Context) error {
 // checkCounts holds the log's entries against what was published, received and
 // refused.
 func (d *demo) checkCounts(report hub.LogReport) error {
-	releases := 0
+	releases := d.handed
 	for _, a := range d.alerts {
 		releases += len(a.received)
 	}
@@ -191,8 +191,8 @@ func (d *demo) checkCounts(report hub.LogReport) error {
 	if got := report.Entries[audit.Refusal]; got != int64(d.refused) {
 		return fault("the log has %d refusals, %d attacks were refused", got, d.refused)
 	}
-	if got := report.Entries[audit.Admission]; got != int64(len(d.alerts)) {
-		return fault("the log has %d admissions of %d alerts", got, len(d.alerts))
+	if got := report.Entries[audit.Admission]; got != int64(len(d.alerts)+d.later) {
+		return fault("the log has %d admissions of %d alerts", got, len(d.alerts)+d.later)
 	}
 	return nil
 }

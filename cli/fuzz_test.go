@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/entente-hub/entente/api/strictyaml"
 	hubserver "github.com/entente-hub/entente/hub/server"
 	nodeserver "github.com/entente-hub/entente/node/server"
 )
@@ -93,11 +94,11 @@ func FuzzYAMLToJSON(f *testing.F) {
 		if yaml.Unmarshal([]byte(s), &doc) != nil || len(doc.Content) == 0 {
 			return
 		}
-		var b bytes.Buffer
-		if yamlToJSON(&b, &doc, 0) != nil {
+		asJSON, err := strictyaml.ToJSON([]byte(s))
+		if err != nil {
 			return
 		}
-		sameAsYAML(t, &doc, b.Bytes())
+		sameAsYAML(t, &doc, asJSON)
 	})
 }
 
@@ -109,7 +110,8 @@ func FuzzConfig(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		plain := plainYAML([]byte(s)) == nil
+		_, err := strictyaml.ToJSON([]byte(s))
+		plain := err == nil
 		if plain {
 			var doc yaml.Node
 			if err := yaml.Unmarshal([]byte(s), &doc); err != nil {

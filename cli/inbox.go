@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/nodeapi"
+	nodeserver "github.com/entente-hub/entente/node/server"
 )
 
 func inboxCommand() *cobra.Command {
@@ -18,22 +20,37 @@ func inboxCommand() *cobra.Command {
 	var after int64
 	var limit int
 	var asJSON bool
+	var as reader
+	var cursor string
 	c := &cobra.Command{
 		Use:   "inbox --config node.yaml",
 		Short: "List what the node has received and verified",
 		Long: `Lists received alerts, oldest first: each verified up to its originator's root,
-with the banner that joins the markings of the portions held.`,
+with the banner that joins the markings of the portions held, the level by its
+name in your member's own marking scheme.
+
+Each version stands once, at the place of its latest delivery and with what that
+holds. One that is delivered again, because more of it may be released by then or
+less, moves to its new place, with the one before beside it: "12 (was 3)". So with
+--after and the last number that you have seen you miss nothing.
+
+Where the node has a directory of users, name one with --user and what is to be read
+for with --purpose: what that user may not have is not there. Lists then go on from
+--cursor, which stands with each alert in the place of the number.`,
 		Example: "  entente inbox --config nodes/XB/node.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := nodeClient(config)
+			if limit < 1 || limit > 500 || after < 0 {
+				return usage("--limit lies between 1 and 500, --after is not negative")
+			}
+			if as.user == "" && cursor != "" || as.user != "" && after != 0 {
+				return usage("with --user a list goes on from --cursor, without from --after")
+			}
+			client, err := as.client(config)
 			if err != nil {
 				return err
 			}
 			defer client.Close()
-			if limit < 1 || limit > 500 || after < 0 {
-				return usage("--limit lies between 1 and 500, --after is not negative")
-			}
-			list, err := client.Inbox(cmd.Context(), after, limit)
+			list, err := page(cmd.Context(), client, as, after, cursor, limit)
 			if err != nil {
 				return err
 			}
@@ -45,9 +62,39 @@ with the banner that joins the markings of the portions held.`,
 	}
 	c.Flags().StringVar(&config, "config", "node.yaml", "the node's configuration file")
 	c.Flags().Int64Var(&after, "after", 0, "only those after this sequence number")
+	c.Flags().StringVar(&cursor, "cursor", "", "only those after the alert with this cursor, with --user")
 	c.Flags().IntVar(&limit, "limit", 100, "how many at most, up to 500")
+	as.flags(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
+}
+
+// page reads one page of the inbox, for a user or for nobody in particular.
+func page(ctx context.Context, c *nodeserver.Client, as reader, after int64, cursor string, limit int) ([]nodeapi.Received, error) {
+	if as.user != "" {
+		return c.InboxFrom(ctx, cursor, limit)
+	}
+	return c.Inbox(ctx, after, limit)
+}
+
+// reader is in whose name the inbox is read, where the node has a directory of users.
+type reader struct{ user, purpose string }
+
+func (r *reader) flags(c *cobra.Command) {
+	c.Flags().StringVar(&r.user, "user", "", "who reads, by its id in the node's directory of users")
+	c.Flags().StringVar(&r.purpose, "purpose", "", "what it is read for, with --user")
+}
+
+// client returns a client that reads in the reader's name.
+func (r *reader) client(config string) (*nodeserver.Client, error) {
+	if (r.user == "") != (r.purpose == "") {
+		return nil, usage("--user and --purpose go together")
+	}
+	c, err := nodeClient(config)
+	if err != nil || r.user == "" {
+		return c, err
+	}
+	return c.As(r.user, alert.Purpose(r.purpose)), nil
 }
 
 func printInbox(w io.Writer, list []nodeapi.Received) error {
@@ -55,23 +102,48 @@ func printInbox(w io.Writer, list []nodeapi.Received) error {
 	for _, a := range list {
 		var parts []string
 		for _, p := range a.Portions {
-			parts = append(parts, p.Portion+":"+string(p.Release))
+			part := p.Portion + ":" + string(p.Release)
+			if p.Emergency != nil {
+				part += "(emergency)"
+			}
+			parts = append(parts, part)
 		}
-		rows = append(rows, []string{strconv.FormatInt(a.Seq, 10), fmt.Sprintf("%s/%s/%d", a.Originator, a.Id, a.Version),
+		rows = append(rows, []string{place(a), fmt.Sprintf("%s/%s/%d", a.Originator, a.Id, a.Version),
 			a.ReceivedAt.Local().Format(time.DateTime), a.Banner, strings.Join(parts, " ")})
 	}
-	return table(w, []string{"SEQ", "ALERT", "RECEIVED", "BANNER", "PORTIONS"}, rows)
+	seq := "SEQ"
+	if len(list) > 0 && list[0].Cursor != nil {
+		seq = "CURSOR"
+	}
+	return table(w, []string{seq, "ALERT", "RECEIVED", "BANNER", "PORTIONS"}, rows)
+}
+
+// place is where an alert stands in the inbox, and where it stood before; for a
+// user, who is told no numbers, the cursor.
+func place(a nodeapi.Received) string {
+	if a.Cursor != nil {
+		return *a.Cursor
+	}
+	if a.PreviousSeq == nil {
+		return strconv.FormatInt(a.Seq, 10)
+	}
+	return fmt.Sprintf("%d (was %d)", a.Seq, *a.PreviousSeq)
 }
 
 func showCommand() *cobra.Command {
 	var config string
 	var asJSON bool
+	var as reader
 	c := &cobra.Command{
 		Use:   "show ORIGINATOR/ID/VERSION --config node.yaml",
 		Short: "Show one received alert, as far as it was released",
-		Long: `Shows a received alert: who signed it, each portion that was released with its
-label, grading and obligations, and its STIX objects. It is verified again, up
-to the originator's root, before it is shown.`,
+		Long: `Shows a received alert as its latest delivery has it: who signed it, each portion
+that was released with its level, label, grading and obligations, and its STIX
+objects. The level is told by its name in your member's own marking scheme, with
+what the originator wrote and in which scheme: a level for which yours has no name
+goes by the federation's, and is said to be without equivalent. A portion that came
+by an emergency release is marked, with the threat and when it ends. All is verified
+again, up to the originator's root, before it is shown.`,
 		Example: "  entente show XA/01954c7e-8f5e-7d3a-9c1b-2f4a6b8c0d1e/1 --config nodes/XB/node.yaml",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -84,7 +156,7 @@ to the originator's root, before it is shown.`,
 			if err != nil {
 				return err
 			}
-			client, err := nodeClient(config)
+			client, err := as.client(config)
 			if err != nil {
 				return err
 			}
@@ -101,6 +173,7 @@ to the originator's root, before it is shown.`,
 	}
 	c.Flags().StringVar(&config, "config", "node.yaml", "the node's configuration file")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	as.flags(c)
 	return c
 }
 
@@ -126,31 +199,64 @@ func parseName(s string) (alert.MemberID, alert.ID, int, error) {
 
 func printAlert(w io.Writer, a *nodeapi.ReceivedAlert) error {
 	s := a.Summary
-	fmt.Fprintf(w, "%s\n\nalert      %s/%s/%d\nsigned by  %s\nissued     %s\nexpires    %s\nwithheld or decoy  %d places\n", s.Banner,
-		s.Originator, s.Id, s.Version, a.SignedBy, s.IssuedAt.Format(time.RFC3339), s.Expires.Format(time.RFC3339), a.WithheldOrDecoy)
+	fmt.Fprintf(w, "%s\n\nalert      %s/%s/%d\nitem       %s\nsigned by  %s\nissued     %s\nexpires    %s\nwithheld or decoy  %d places\n", s.Banner,
+		s.Originator, s.Id, s.Version, place(s), a.SignedBy, s.IssuedAt.Format(time.RFC3339), s.Expires.Format(time.RFC3339), a.WithheldOrDecoy)
 	for _, p := range a.Portions {
-		fmt.Fprintf(w, "\nportion %s: %s\n", p.Portion, p.Release)
-		if p.Notice != nil && *p.Notice != "" {
-			fmt.Fprintf(w, "  notice   %s\n", *p.Notice)
-		}
-		if p.Label != nil {
-			fmt.Fprintf(w, "  label    %s\n", p.Label.Canonical())
-		}
-		if p.Grading != nil {
-			fmt.Fprintf(w, "  grading  %s: source %s, information %s\n", p.Grading.Scheme, p.Grading.Source, p.Grading.Information)
-		}
-		if o := p.Obligations; o != nil {
-			fmt.Fprintf(w, "  binds    purposes %v, hold until %s, onward sharing %t\n", o.Purposes,
-				time.Unix(o.HoldUntil, 0).UTC().Format(time.RFC3339), o.Onward)
-		}
-		if p.Objects != nil {
-			for _, o := range *p.Objects {
-				fmt.Fprintf(w, "  %s\n", o)
-			}
-		}
+		printPortion(w, p)
 	}
 	return nil
 }
+
+func printPortion(w io.Writer, p nodeapi.HeldPortion) {
+	fmt.Fprintf(w, "\nportion %s: %s\n", p.Portion, p.Release)
+	if p.Notice != nil && *p.Notice != "" {
+		fmt.Fprintf(w, "  notice   %s\n", *p.Notice)
+	}
+	if p.ShownAs != nil {
+		fmt.Fprintf(w, "  marked   %s\n", marked(p))
+	}
+	if p.Label != nil {
+		fmt.Fprintf(w, "  label    %s\n", p.Label.Canonical())
+	}
+	if p.Grading != nil {
+		fmt.Fprintf(w, "  grading  %s: source %s, information %s\n", p.Grading.Scheme, p.Grading.Source, p.Grading.Information)
+	}
+	if e := p.Emergency; e != nil {
+		fmt.Fprintf(w, "  EMERGENCY release until %s\n           threat: %s\n           duty: %s\n", e.Until.Format(time.RFC3339),
+			oneLine(e.Threat), oneLine(e.Duty))
+	}
+	if o := p.Obligations; o != nil {
+		fmt.Fprintf(w, "  binds    purposes %v, hold until %s, onward sharing %t\n", o.Purposes,
+			time.Unix(o.HoldUntil, 0).UTC().Format(time.RFC3339), o.Onward)
+	}
+	if p.Objects != nil {
+		for _, o := range *p.Objects {
+			fmt.Fprintf(w, "  %s\n", o)
+		}
+	}
+}
+
+// marked says the level of a portion in the reader's scheme, and as its originator
+// wrote it: "SECRET XB (XA-GEHEIM, urn:entente:policy:xa:1)".
+func marked(p nodeapi.HeldPortion) string {
+	without := ""
+	if given(p.WithoutEquivalent) {
+		without = ", without equivalent in " + given(p.ShownIn)
+	}
+	return fmt.Sprintf("%s%s (%s, %s)", given(p.ShownAs), without, given(p.MarkedAs), given(p.MarkedIn))
+}
+
+// given returns what an optional field holds, the zero value where it is left out.
+func given[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
+
+// oneLine keeps what others have written from looking like lines of the output.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 func statusCommand() *cobra.Command {
 	var config string

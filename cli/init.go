@@ -59,7 +59,7 @@ without personal data.`,
 
 // specOf is a plain federation of the members given as ID=ceiling.
 func specOf(trial setup.Spec, members []string) (setup.Spec, error) {
-	spec := setup.Spec{Name: trial.Name, Hub: trial.Hub}
+	spec := setup.Spec{Name: trial.Name, Hub: trial.Hub, Schemes: trial.Schemes}
 	var ids []alert.MemberID
 	for _, m := range members {
 		name, level, ok := strings.Cut(m, "=")

@@ -13,7 +13,8 @@ const labelExample = `  expires_in: 720h
     - id: transport
       notice: A vehicle used for smuggling       # what a hit may say
       label:
-        policy: urn:entente:policy:regional:1    # the marking scheme
+        policy: urn:entente:policy:xa:1          # the marking scheme
+        marked_as: XA-VERTRAULICH                # what the scheme calls the level
         classification: confidential             # unclassified … top-secret
         tlp: amber                               # clear, green, amber, amber+strict, red
         compartments: [tf-river]                 # recipients must be in all
@@ -31,8 +32,7 @@ const labelExample = `  expires_in: 720h
       objects: [x-vehicle, indicator--d76f8ecb-4e6d-525c-a7ea-aea6549171d2]
     - id: summary
       label:
-        policy: urn:entente:policy:regional:1
-        classification: restricted
+        marked_as: XA-NfD                        # in your own scheme
         releasable_to: [federation]
         categories: [smuggling]
         purposes: [prevention]
@@ -45,8 +45,12 @@ func labelFileHelp() string {
 	return fmt.Sprintf(`A label file says how the objects become portions and who may have each:
 
 %s
-A portion needs id, label and objects; its label needs policy, classification,
+A portion needs id, label and objects; its label needs classification or marked_as,
 categories, purposes and personal_data. Without releasable_to nobody gets it.
+A name in marked_as stands for the level that the registry maps it to in the
+marking scheme that policy names; one that is not mapped, or that contradicts the
+classification beside it, is refused. Without policy it is your member's own scheme.
+Readers get the level by its name in theirs, with yours beside it.
 Personal data needs retention: an alert that has it without is refused.
 
 Categories: %s.

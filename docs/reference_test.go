@@ -81,6 +81,8 @@ func TestMessageFormats(t *testing.T) {
 		"Agreement":                {"", federation.Agreement{}},
 		"Suspension":               {"", federation.Suspension{}},
 		"Consent":                  {"", federation.Consent{}},
+		"Duty officers":            {"", federation.DutyOfficers{}},
+		"Emergency":                {"", federation.Emergency{}},
 		"Policy":                   {"", federation.Policy{}},
 		"Audit entry":              {"", audit.Entry{}},
 		"Decision in an audit log": {"", audit.Decision{}},

@@ -163,7 +163,7 @@ func benchFederation(b *testing.B, n int) (setup.Layout, []alert.MemberID) {
 	}
 	spec := setup.Trial()
 	regional := spec.Agreements[len(spec.Agreements)-1]
-	spec = setup.Spec{Name: spec.Name, Hub: spec.Hub}
+	spec = setup.Spec{Name: spec.Name, Hub: spec.Hub, Schemes: spec.Schemes}
 	all := []alert.MemberID{publisher}
 	for i := range n {
 		all = append(all, alert.MemberID(fmt.Sprintf("X%02d", i)))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/entente-hub/entente/api/alert"
@@ -26,12 +27,21 @@ type version struct {
 	number     int
 }
 
-// checkItems verifies the deliveries of a page and makes rows of its items. Of
-// one version there is one signed text: another under the same name is refused,
-// on this page or against what is held.
+// checkItems verifies the deliveries of a page and makes rows of its items.
+//
+// A version may be delivered again, with all that is permitted by then: it becomes
+// another item like any, and is what counts from then on, whether it holds more
+// than the one before or less. Its signed text is the same: another under the same
+// name is refused, on this page or against what is held.
+//
+// An item without a delivery names no alert, and nothing of what it once held is
+// stored: it neither replaces what is held of a version nor brings anything back. So
+// it is too where the hub serves a page again and by now withholds what it had
+// delivered. What the member holds of that version stays what the deliveries before
+// and after say.
 func (n *Node) checkItems(ctx context.Context, k *known, now time.Time, items []feed.Item) ([]store.Item, error) {
 	var rows []store.Item
-	onPage := make(map[version]string)
+	onPage := make(map[version]signedText)
 	for _, item := range items {
 		row := store.Item{Seq: item.Seq, Digest: item.Digest, ReceivedAt: now.UTC().Truncate(time.Microsecond)}
 		if item.Delivery == nil {
@@ -47,48 +57,74 @@ func (n *Node) checkItems(ctx context.Context, k *known, now time.Time, items []
 		}
 		row.Originator, row.ID, row.Version, row.SignedDigest = a.Issuer, a.Subject, a.Version, a.SignedDigest
 		v := version{row.Originator, row.ID, row.Version}
-		held, err := n.heldDigest(ctx, onPage, v)
+		held, err := n.heldText(ctx, onPage, v)
 		if err != nil {
 			return nil, err
 		}
-		if held != "" && held != row.SignedDigest {
-			return nil, refusePage("item %d: version %d of %s's alert %s differs from the one received before", item.Seq, v.number, v.originator, v.id)
+		text := signedText{row.SignedDigest, signedPart(item.Delivery.Alert)}
+		if held.digest != "" && held.digest != text.digest {
+			return nil, n.equivocated(ctx, item.Seq, v, held, text)
 		}
 		if err := n.checkPrevious(ctx, onPage, v, a.Previous); err != nil {
 			return nil, fmt.Errorf("item %d: %w", item.Seq, err)
 		}
-		onPage[v] = row.SignedDigest
+		onPage[v] = text
 		rows = append(rows, row)
 	}
 	return rows, nil
 }
 
-// heldDigest returns the digest of a version's signed part, "" if none is held.
-func (n *Node) heldDigest(ctx context.Context, onPage map[version]string, v version) (string, error) {
-	if digest, ok := onPage[v]; ok {
-		return digest, nil
+// signedText is what an originator has signed of a version.
+type signedText struct {
+	digest string // of jws, base64url
+	jws    string // without disclosures
+}
+
+// signedPart returns the part of an SD-JWT that is signed (RFC 9901 section 4).
+func signedPart(token string) string {
+	jws, _, _ := strings.Cut(token, "~")
+	return jws
+}
+
+// heldText returns the signed text of a version, the zero value if none is held.
+func (n *Node) heldText(ctx context.Context, onPage map[version]signedText, v version) (signedText, error) {
+	if text, ok := onPage[v]; ok {
+		return text, nil
 	}
 	i, err := n.Store.Received(ctx, v.originator, v.id, v.number)
 	if errors.Is(err, store.ErrNotFound) {
-		return "", nil
+		return signedText{}, nil
 	} else if err != nil {
-		return "", err
+		return signedText{}, err
 	}
-	return i.SignedDigest, nil
+	var d feed.Delivery
+	if err := json.Unmarshal(i.Delivery, &d); err != nil {
+		return signedText{}, fmt.Errorf("item %d of the inbox is damaged: %w", i.Seq, err)
+	}
+	return signedText{i.SignedDigest, signedPart(d.Alert)}, nil
+}
+
+// equivocated refuses a page on which a version has another signed text than the
+// one held, and raises an alarm with both. The originator, or whoever has its key,
+// has signed two, and the hub has taken both: one of them it should have refused.
+func (n *Node) equivocated(ctx context.Context, seq int64, v version, held, other signedText) error {
+	fault := refusePage("item %d: version %d of %s's alert %s differs from the one received before", seq, v.number, v.originator, v.id)
+	return errors.Join(fault, n.raise(ctx, store.AlarmFeed, lines(held.jws, other.jws),
+		"version %d of %s's alert %s has two signed texts", v.number, v.originator, v.id))
 }
 
 // checkPrevious holds a later version to the one before, if that is held: it may
 // not have been released to this member.
-func (n *Node) checkPrevious(ctx context.Context, onPage map[version]string, v version, previous string) error {
+func (n *Node) checkPrevious(ctx context.Context, onPage map[version]signedText, v version, previous string) error {
 	if v.number == 1 {
 		return nil
 	}
 	v.number--
-	held, err := n.heldDigest(ctx, onPage, v)
+	held, err := n.heldText(ctx, onPage, v)
 	if err != nil {
 		return err
 	}
-	if held != "" && held != previous {
+	if held.digest != "" && held.digest != previous {
 		return refusePage("version %d of alert %s does not follow the version %d that is held", v.number+1, v.id, v.number)
 	}
 	return nil
@@ -119,15 +155,21 @@ func (k *known) checkDelivery(self alert.MemberID, now time.Time, d feed.Deliver
 	if !k.cited.policies[d.Policy] {
 		return nil, fmt.Errorf("it was released under a policy %.50q that no statement has put into force", d.Policy)
 	}
-	if err := k.checkReleases(self, a, d.Releases); err != nil {
+	if err := k.checkReleases(recipient{self, released}, a, d.Releases); err != nil {
 		return nil, err
 	}
 	return a, nil
 }
 
+// recipient is a member to which something was released, and when.
+type recipient struct {
+	member alert.MemberID
+	at     time.Time
+}
+
 // checkReleases holds the releases to what is disclosed, one for each portion, in
 // the same order.
-func (k *known) checkReleases(self alert.MemberID, a *trust.VerifiedAlert, releases []feed.Release) error {
+func (k *known) checkReleases(to recipient, a *trust.VerifiedAlert, releases []feed.Release) error {
 	if len(releases) == 0 {
 		return errors.New("it releases nothing")
 	}
@@ -139,14 +181,14 @@ func (k *known) checkReleases(self alert.MemberID, a *trust.VerifiedAlert, relea
 		if r.Portion != p.ID {
 			return fmt.Errorf("portion %s is disclosed where %s is released", p.ID, r.Portion)
 		}
-		if err := k.checkRelease(self, a, p, r); err != nil {
+		if err := k.checkRelease(to, a, p, r); err != nil {
 			return fmt.Errorf("portion %s: %w", p.ID, err)
 		}
 	}
 	return nil
 }
 
-func (k *known) checkRelease(self alert.MemberID, a *trust.VerifiedAlert, p alert.Portion, r feed.Release) error {
+func (k *known) checkRelease(to recipient, a *trust.VerifiedAlert, p alert.Portion, r feed.Release) error {
 	held := p.Label != nil && p.Content != nil
 	switch {
 	case r.Kind != feed.Content && r.Kind != feed.Existence:
@@ -156,8 +198,13 @@ func (k *known) checkRelease(self alert.MemberID, a *trust.VerifiedAlert, p aler
 	case held != (r.Obligations != nil):
 		return errors.New("obligations go with content, and only with it")
 	}
-	if err := k.checkAgreements(self, a.Issuer, r.Agreements); err != nil {
+	if err := k.checkAgreements(to.member, a.Issuer, r.Agreements); err != nil {
 		return err
+	}
+	if r.Emergency != "" {
+		if err := k.checkEmergency(to, a, p.Label, r); err != nil {
+			return fmt.Errorf("it rests on an emergency %.50q %w", r.Emergency, err)
+		}
 	}
 	if !held {
 		return nil
@@ -178,6 +225,33 @@ func (k *known) checkAgreements(self, issuer alert.MemberID, digests []string) e
 		case !g.Gives(issuer, self):
 			return fmt.Errorf("it rests on agreement %s, under which %s gives nothing to %s", g.ID, issuer, self)
 		}
+	}
+	return nil
+}
+
+// checkEmergency verifies that a release could rest on the emergency that it
+// cites: a statement that two duty officers of the issuer's have signed, about this
+// alert, that names this member and a compartment of the portion's, and within
+// whose time the release lies. The content is held no longer than it lasts.
+//
+// One that was ended before its time counts as long as it said itself: its end is
+// dated by whoever signed it, and nothing tells when the hub had it. l is nil where
+// no content is released. The error goes on from the emergency's name.
+func (k *known) checkEmergency(to recipient, a *trust.VerifiedAlert, l *alert.Label, r feed.Release) error {
+	e, ok := k.cited.emergencies[r.Emergency]
+	switch {
+	case !ok:
+		return errors.New("that is not known")
+	case e.Originator != a.Issuer || e.Alert != a.Subject:
+		return fmt.Errorf("about alert %s of %s", e.Alert, e.Originator)
+	case !slices.Contains(e.Members, to.member):
+		return fmt.Errorf("that does not name %s", to.member)
+	case !e.InForce(to.at):
+		return errors.New("that was not in force when it was released")
+	case l == nil || !slices.ContainsFunc(l.Compartments, func(c alert.TaskForceID) bool { return slices.Contains(e.Compartments, c) }):
+		return errors.New("that widens nothing here: it is content in its compartments that it releases")
+	case r.Obligations == nil || r.Obligations.HoldUntil > e.ValidUntil:
+		return errors.New("and may be held for longer than that lasts")
 	}
 	return nil
 }

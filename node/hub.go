@@ -29,6 +29,9 @@ type Hub interface {
 	Statements(ctx context.Context, after int64, limit int) ([]PlacedStatement, error)
 	// SubmitStatement brings a statement into force; one that is changes nothing.
 	SubmitStatement(ctx context.Context, raw []byte) error
+	Negotiation
+	// Explain asks who gets what of a version of an alert of the caller's own.
+	Explain(ctx context.Context, id alert.ID, version int) (Audience, error)
 	// Checkpoint returns the audit log's signed checkpoint.
 	Checkpoint(ctx context.Context) ([]byte, error)
 	// Consistency returns the proof that the log of size newer begins with that
@@ -74,7 +77,12 @@ type MemberDecision struct {
 	Codes      []string // why content is not released
 	Message    string   // the first code in words
 	Agreements []CitedAgreement
+	Emergency  string    // digest of the emergency without which it were not released, or ""
+	Held       feed.Kind // what was handed over last; "" if nothing was
 }
 
 // CitedAgreement is an agreement on which a release rests.
-type CitedAgreement struct{ ID, Digest string }
+type CitedAgreement struct {
+	ID, Digest, Title string
+	Version           int64 // revision of the agreement's statement
+}

@@ -23,18 +23,19 @@ const statementPage = 100
 // never changed once made.
 type known struct {
 	dir *trust.Directory
-	// cited is what a delivery may rest on: every revision of each agreement, and
-	// each policy bundle that was ever in force, for a release may rest on one
-	// that has been replaced since.
+	// cited is what a delivery may rest on: every revision of each agreement, each
+	// emergency, and each policy bundle that was ever in force, for a release may
+	// rest on one that has been replaced, or is over, since.
 	cited    cited
 	revision string // of the world at the moment at which this was made
 }
 
-// cited holds agreements by the digest of their statement, and policy bundles by
-// their own.
+// cited holds agreements and emergencies by the digest of their statement, and
+// policy bundles by their own.
 type cited struct {
-	agreements map[string]*federation.Agreement
-	policies   map[string]bool
+	agreements  map[string]*federation.Agreement
+	emergencies map[string]*federation.Emergency
+	policies    map[string]bool
 }
 
 func newKnown(authority keys.PublicKey) *known { return &known{dir: trust.New(authority)} }
@@ -65,9 +66,9 @@ func (k *known) with(now time.Time, list ...store.Statement) (*known, error) {
 
 // with adds what verified statements bring in.
 func (c cited) with(raws [][]byte) (cited, error) {
-	next := cited{maps.Clone(c.agreements), maps.Clone(c.policies)}
+	next := cited{maps.Clone(c.agreements), maps.Clone(c.emergencies), maps.Clone(c.policies)}
 	if next.agreements == nil {
-		next = cited{make(map[string]*federation.Agreement), make(map[string]bool)}
+		next = cited{make(map[string]*federation.Agreement), make(map[string]*federation.Emergency), make(map[string]bool)}
 	}
 	for _, raw := range raws {
 		payload, err := payloadOf(raw)
@@ -81,6 +82,8 @@ func (c cited) with(raws [][]byte) (cited, error) {
 		switch b := body.(type) {
 		case *federation.Agreement:
 			next.agreements[federation.Digest(payload)] = b
+		case *federation.Emergency:
+			next.emergencies[federation.Digest(payload)] = b
 		case *federation.Policy:
 			next.policies[b.Digest] = true
 		}

@@ -39,6 +39,7 @@ type Config struct {
 	Store     store.Store
 	Hub       Hub
 	Egress    Egress
+	Ingress   Ingress // nil: there is no directory of users, and the focal point reads everything
 	Log       *slog.Logger
 
 	Now     func() time.Time                // default: time.Now

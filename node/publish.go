@@ -126,13 +126,16 @@ func (n *Node) checkClock() error {
 	return nil
 }
 
-// compose makes a draft's portions and asks the member's own policy.
+// compose makes a draft's portions, with labels that are whole, and asks the member's own policy.
 func (n *Node) compose(ctx context.Context, d Draft) ([]alert.Portion, time.Duration, error) {
 	if err := n.checkClock(); err != nil {
 		return nil, 0, err
 	}
 	if err := d.Plan.Normalize(); err != nil {
 		return nil, 0, problem.New(problem.Malformed, "plan: %w", err)
+	}
+	if err := n.resolveMarkings(ctx, &d.Plan); err != nil {
+		return nil, 0, err
 	}
 	lifetime, err := d.Plan.Lifetime()
 	if err != nil {
@@ -154,6 +157,31 @@ func (n *Node) compose(ctx context.Context, d Draft) ([]alert.Portion, time.Dura
 		return nil, 0, denied(refusals, portions)
 	}
 	return portions, lifetime, nil
+}
+
+// resolveMarkings fills in what the labels of a plan leave to the node. Where that
+// needs the registry and there is none yet, it looks for new statements first.
+func (n *Node) resolveMarkings(ctx context.Context, p *alert.Plan) error {
+	if !slices.ContainsFunc(p.Portions, func(q alert.Planned) bool { return q.Label.MarkedAs != "" || q.Label.Policy == "" }) {
+		return nil
+	}
+	since := n.known.Load()
+	k, err := n.registered()
+	if err != nil {
+		if more, fetchErr := n.learnMore(ctx, since); fetchErr != nil || !more {
+			return err
+		}
+		if k, err = n.registered(); err != nil {
+			return err
+		}
+	}
+	p.Portions = slices.Clone(p.Portions) // the draft stays as it was
+	for i := range p.Portions {
+		if err := ResolveMarking(k.dir.Registry(), n.Member, &p.Portions[i].Label); err != nil {
+			return problem.New(problem.Malformed, "plan: portion %s: %w", p.Portions[i].ID, err)
+		}
+	}
+	return nil
 }
 
 func denied(refusals []Refusal, portions []alert.Portion) error {

@@ -5,11 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/federation"
 	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/api/strictjson"
@@ -17,17 +17,28 @@ import (
 	"github.com/entente-hub/entente/trust"
 )
 
-// Received is one delivery in the inbox, verified again when it was read.
+// Received is the latest delivery of an alert version in the inbox, verified again
+// when it was read. It holds all that the member may have: a delivery that came
+// before it counts no more, also where it held more.
 type Received struct {
 	Seq        int64
+	Previous   int64 // Seq of the delivery of the same version before this one, which this one replaces; 0: it is the first
 	ReceivedAt time.Time
 	// Fault says why the delivery does not verify any more: the database has been
 	// tampered with, or the key has been revoked since. Then Alert names the
-	// alert, Alert.Portions, Delivery and Banner hold nothing.
+	// alert, Alert.Portions, Delivery, Banner and Held hold nothing. What an earlier
+	// delivery held is not shown in its place.
 	Fault    error
 	Alert    trust.VerifiedAlert
 	Delivery feed.Delivery
-	Banner   string // the join of the markings of all content that is held
+	Banner   string                    // the join of the markings of all content that is held
+	Held     map[alert.PortionID]*Held // of each of Alert.Portions
+}
+
+// Held is what is to be told of a portion besides what it and its release say.
+type Held struct {
+	Level     *ShownLevel           // nil where no content is held
+	Emergency *federation.Emergency // without which it had not been released; nil: none
 }
 
 // Bounds on one page of the inbox, in memory.
@@ -36,10 +47,16 @@ const (
 	inboxBytes = 16 << 20 // of deliveries, after which a page ends early
 )
 
-// Inbox returns up to limit deliveries after a sequence number, oldest first. A
-// page of large ones may end early, but holds one at least if there is one. The
-// error is of kind Unavailable.
+// Inbox returns up to limit alert versions whose latest delivery comes after a
+// sequence number, oldest first: each stands once, where its latest delivery is, so
+// that whoever goes through the inbox by sequence numbers meets again what was
+// delivered again. A page of large ones may end early, but holds one at least if
+// there is one. The error is of kind Unavailable, or Malformed where the member has
+// a directory of users: see InboxOf.
 func (n *Node) Inbox(ctx context.Context, after int64, limit int) ([]Received, error) {
+	if err := n.unnamed(); err != nil {
+		return nil, err
+	}
 	k := n.known.Load()
 	var list []Received
 	for size := 0; len(list) < limit && size < inboxBytes; {
@@ -51,6 +68,9 @@ func (n *Node) Inbox(ctx context.Context, after int64, limit int) ([]Received, e
 			break
 		}
 		for _, item := range items {
+			if item.Previous > 0 { // it may have been delivered again since the page was begun
+				list = slices.DeleteFunc(list, func(r Received) bool { return r.is(item) })
+			}
 			list = append(list, k.read(n.Member, item))
 			after, size = item.Seq, size+len(item.Delivery)
 		}
@@ -58,9 +78,18 @@ func (n *Node) Inbox(ctx context.Context, after int64, limit int) ([]Received, e
 	return list, nil
 }
 
+// is reports whether r and an item are of the same alert version.
+func (r *Received) is(i store.Item) bool {
+	return r.Alert.Issuer == i.Originator && r.Alert.Subject == i.ID && r.Alert.Version == i.Version
+}
+
 // Show returns the latest delivery of one version. Errors are *problem.Error: NotFound,
-// BadSignature if it does not verify any more, or Unavailable.
+// BadSignature if it does not verify any more, Unavailable, or Malformed where the
+// member has a directory of users: see ShowTo.
 func (n *Node) Show(ctx context.Context, originator alert.MemberID, id alert.ID, version int) (*Received, error) {
+	if err := n.unnamed(); err != nil {
+		return nil, err
+	}
 	item, err := n.Store.Received(ctx, originator, id, version)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, problem.New(problem.NotFound, "no such alert")
@@ -76,7 +105,7 @@ func (n *Node) Show(ctx context.Context, originator alert.MemberID, id alert.ID,
 
 // read verifies a stored item up to the originator's root.
 func (k *known) read(self alert.MemberID, item store.Item) Received {
-	r := Received{Seq: item.Seq, ReceivedAt: item.ReceivedAt}
+	r := Received{Seq: item.Seq, Previous: item.Previous, ReceivedAt: item.ReceivedAt}
 	d, a, err := k.open(self, item)
 	if err != nil {
 		r.Fault = err
@@ -84,14 +113,30 @@ func (k *known) read(self alert.MemberID, item store.Item) Received {
 		return r
 	}
 	r.Delivery, r.Alert = d, *a
+	k.describe(self, &r)
+	return r
+}
+
+// describe fills in Banner and Held, for the portions that are there.
+func (k *known) describe(self alert.MemberID, r *Received) {
+	own := k.scheme(self)
 	var m alert.Marking
-	for _, p := range a.Portions {
+	r.Held = make(map[alert.PortionID]*Held)
+	for _, p := range r.Alert.Portions {
+		h := new(Held)
 		if p.Label != nil {
 			m = m.Join(p.Label.Marking())
+			level := ShowLevel(own, *p.Label)
+			h.Level = &level
+		}
+		r.Held[p.ID] = h
+	}
+	for _, release := range r.Delivery.Releases {
+		if h := r.Held[release.Portion]; h != nil && release.Emergency != "" {
+			h.Emergency = k.cited.emergencies[release.Emergency]
 		}
 	}
-	r.Banner = Banner(m)
-	return r
+	r.Banner = Banner(own, m)
 }
 
 func (k *known) open(self alert.MemberID, item store.Item) (feed.Delivery, *trust.VerifiedAlert, error) {
@@ -111,37 +156,6 @@ func (k *known) open(self alert.MemberID, item store.Item) (feed.Delivery, *trus
 		return feed.Delivery{}, nil, errors.New("it is not the alert under whose name it is stored")
 	}
 	return d, a, nil
-}
-
-// Banner writes a marking on one line, as "SECRET // TLP:AMBER // tf-river //
-// personal data // H2". The zero marking, of somebody who holds no content, is "NO
-// CONTENT HELD".
-func Banner(m alert.Marking) string {
-	if m.Classification == 0 {
-		return "NO CONTENT HELD"
-	}
-	parts := []string{strings.ToUpper(m.Classification.String())}
-	if m.TLP != 0 {
-		parts = append(parts, "TLP:"+strings.ToUpper(m.TLP.String()))
-	}
-	if len(m.Compartments) > 0 {
-		parts = append(parts, join(m.Compartments))
-	}
-	if m.PersonalData > alert.NoPersonalData {
-		parts = append(parts, fmt.Sprintf("%s data", m.PersonalData))
-	}
-	if len(m.Handling) > 0 {
-		parts = append(parts, join(m.Handling))
-	}
-	return strings.Join(parts, " // ")
-}
-
-func join[T ~string](list []T) string {
-	texts := make([]string, len(list))
-	for i, s := range list {
-		texts[i] = string(s)
-	}
-	return strings.Join(texts, " ")
 }
 
 // Outbox returns up to limit outgoing alerts, newest first, without their tokens.

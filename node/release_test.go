@@ -82,8 +82,8 @@ func TestReleaseTerms(t *testing.T) {
 	h := newHouse(t)
 	cases := h.releaseCases()
 	second, _ := h.Agree(2, h.Agreement, "smuggling-ab", h.Root["XA"], h.Root["XB"])
-	policy, _ := h.State(federation.TypePolicy, &federation.Policy{Name: "release", Digest: federation.Digest([]byte("next"))},
-		2, digestOfStatement(t, h.Statements[len(h.Statements)-1]), h.Officer)
+	policy, _ := h.State(federation.TypePolicy, &federation.Policy{Name: "release", Digest: federation.Digest([]byte("next")), Bundle: 2},
+		2, digestOfStatement(t, h.Statements[len(h.Statements)-1]), h.Officers...)
 	h.hub.Do(func() { h.hub.Statements = append(h.hub.Statements, second, policy) }) // releases still name the one before
 	must(t, h.n.StatementsStep(ctx))
 	for name, c := range cases {

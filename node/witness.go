@@ -108,7 +108,7 @@ func (n *Node) Witness(ctx context.Context) (tlog.Checkpoint, error) {
 // returns why with whatever else is wrong.
 func (n *Node) rewritten(ctx context.Context, k *known, before store.Position, head feed.Head, jws string, why error) error {
 	_, err := n.checkLog(ctx, k, before.Checkpoint, []byte(head.Checkpoint))
-	return errors.Join(why, err, n.raise(ctx, store.AlarmFeed, heads(before.Head, jws),
+	return errors.Join(why, err, n.raise(ctx, store.AlarmFeed, lines(before.Head, jws),
 		"the head that the hub has signed does not fit the feed after item %d: %w", before.Seq, why))
 }
 
@@ -117,16 +117,16 @@ func (n *Node) rewritten(ctx context.Context, k *known, before store.Position, h
 // It returns why with whatever else is wrong.
 func (n *Node) forgotten(ctx context.Context, before store.Position, why error) error {
 	_, err := n.Witness(ctx)
-	return errors.Join(why, err, n.raise(ctx, store.AlarmFeed, heads(before.Head),
+	return errors.Join(why, err, n.raise(ctx, store.AlarmFeed, lines(before.Head),
 		"the hub knows less of this feed than it has signed: item %d", before.Seq))
 }
 
-// heads writes signed heads one a line.
-func heads(jws ...string) []byte {
+// lines writes what was signed, each a JWS, one a line.
+func lines(jws ...string) []byte {
 	var out []byte
-	for _, h := range jws {
-		if h != "" {
-			out = append(append(out, h...), '\n')
+	for _, s := range jws {
+		if s != "" {
+			out = append(append(out, s...), '\n')
 		}
 	}
 	return out

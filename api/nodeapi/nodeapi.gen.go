@@ -15,11 +15,72 @@ import (
 	"time"
 
 	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/federation"
 	"github.com/entente-hub/entente/api/feed"
 	externalRef0 "github.com/entente-hub/entente/api/hubapi"
 	"github.com/gofiber/fiber/v2"
 	"github.com/oapi-codegen/runtime"
 )
+
+// Defines values for AgreementState.
+const (
+	Expired     AgreementState = "expired"
+	InForce     AgreementState = "in-force"
+	NotYetValid AgreementState = "not-yet-valid"
+	Suspended   AgreementState = "suspended"
+)
+
+// Valid indicates whether the value is a known member of the AgreementState enum.
+func (e AgreementState) Valid() bool {
+	switch e {
+	case Expired:
+		return true
+	case InForce:
+		return true
+	case NotYetValid:
+		return true
+	case Suspended:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ConsentChangeChange.
+const (
+	Give     ConsentChangeChange = "give"
+	Withdraw ConsentChangeChange = "withdraw"
+)
+
+// Valid indicates whether the value is a known member of the ConsentChangeChange enum.
+func (e ConsentChangeChange) Valid() bool {
+	switch e {
+	case Give:
+		return true
+	case Withdraw:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GotBecauseRelease.
+const (
+	GotBecauseReleaseContent   GotBecauseRelease = "content"
+	GotBecauseReleaseExistence GotBecauseRelease = "existence"
+)
+
+// Valid indicates whether the value is a known member of the GotBecauseRelease enum.
+func (e GotBecauseRelease) Valid() bool {
+	switch e {
+	case GotBecauseReleaseContent:
+		return true
+	case GotBecauseReleaseExistence:
+		return true
+	default:
+		return false
+	}
+}
 
 // Defines values for HeldPortionRelease.
 const (
@@ -78,6 +139,71 @@ func (e ReceivedPortionRelease) Valid() bool {
 	}
 }
 
+// Defines values for ReadChainParamsType.
+const (
+	ReadChainParamsTypeAgreement    ReadChainParamsType = "agreement"
+	ReadChainParamsTypeConsent      ReadChainParamsType = "consent"
+	ReadChainParamsTypeDutyOfficers ReadChainParamsType = "duty-officers"
+	ReadChainParamsTypeEmergency    ReadChainParamsType = "emergency"
+	ReadChainParamsTypeNodeKey      ReadChainParamsType = "node-key"
+	ReadChainParamsTypePolicy       ReadChainParamsType = "policy"
+	ReadChainParamsTypeRegistry     ReadChainParamsType = "registry"
+	ReadChainParamsTypeRoster       ReadChainParamsType = "roster"
+	ReadChainParamsTypeSuspension   ReadChainParamsType = "suspension"
+)
+
+// Valid indicates whether the value is a known member of the ReadChainParamsType enum.
+func (e ReadChainParamsType) Valid() bool {
+	switch e {
+	case ReadChainParamsTypeAgreement:
+		return true
+	case ReadChainParamsTypeConsent:
+		return true
+	case ReadChainParamsTypeDutyOfficers:
+		return true
+	case ReadChainParamsTypeEmergency:
+		return true
+	case ReadChainParamsTypeNodeKey:
+		return true
+	case ReadChainParamsTypePolicy:
+		return true
+	case ReadChainParamsTypeRegistry:
+		return true
+	case ReadChainParamsTypeRoster:
+		return true
+	case ReadChainParamsTypeSuspension:
+		return true
+	default:
+		return false
+	}
+}
+
+// Agreement defines model for Agreement.
+type Agreement struct {
+	// Digest By which decisions cite it
+	Digest string `json:"digest"`
+	Id     string `json:"id"`
+
+	// SignedAt As the statement dates itself
+	SignedAt    time.Time      `json:"signed_at"`
+	State       AgreementState `json:"state"`
+	SuspendedBy *[]SuspendedBy `json:"suspended_by,omitempty"`
+
+	// Terms The body of an agreement's statement
+	Terms Terms `json:"terms"`
+
+	// Version Revision of the statement
+	Version int64 `json:"version"`
+}
+
+// AgreementState defines model for Agreement.State.
+type AgreementState string
+
+// AgreementList defines model for AgreementList.
+type AgreementList struct {
+	Agreements []Agreement `json:"agreements"`
+}
+
 // Alarm defines model for Alarm.
 type Alarm struct {
 	At     time.Time `json:"at"`
@@ -88,27 +214,152 @@ type Alarm struct {
 // AudienceAnswer defines model for AudienceAnswer.
 type AudienceAnswer = externalRef0.AudienceAnswer
 
+// ChainHead defines model for ChainHead.
+type ChainHead struct {
+	// Digest Of the payload; left out with revision 0
+	Digest *string `json:"digest,omitempty"`
+
+	// Revision 0: there is none yet
+	Revision int64 `json:"revision"`
+}
+
+// Consent defines model for Consent.
+type Consent struct {
+	Alert  string    `json:"alert"`
+	At     time.Time `json:"at"`
+	Digest string    `json:"digest"`
+
+	// Recipients Members and communities; none: it was withdrawn
+	Recipients []string `json:"recipients"`
+	Revision   int64    `json:"revision"`
+}
+
+// ConsentChange defines model for ConsentChange.
+type ConsentChange struct {
+	Alert      string              `json:"alert"`
+	Change     ConsentChangeChange `json:"change"`
+	Recipients *[]string           `json:"recipients,omitempty"`
+}
+
+// ConsentChangeChange defines model for ConsentChange.Change.
+type ConsentChangeChange string
+
+// ConsentList defines model for ConsentList.
+type ConsentList struct {
+	Consents []Consent `json:"consents"`
+}
+
 // Draft defines model for Draft.
 type Draft struct {
 	// Objects STIX 2.1 objects
 	Objects []json.RawMessage `json:"objects"`
 
-	// Plan How a bundle becomes portions; the same as the label file. Checked by api/alert.
+	// Plan How a bundle becomes portions; the same as the label file. A label may leave out classification where marked_as names the level, and policy, which is then the member's own marking scheme. Checked by api/alert.
 	Plan Plan `json:"plan"`
 }
 
+// Emergency defines model for Emergency.
+type Emergency struct {
+	Alert        string    `json:"alert"`
+	Compartments []string  `json:"compartments"`
+	Digest       string    `json:"digest"`
+	Duty         string    `json:"duty"`
+	From         time.Time `json:"from"`
+	InForce      bool      `json:"in_force"`
+	Members      []string  `json:"members"`
+
+	// Number From 1, of the alert's emergencies
+	Number     int    `json:"number"`
+	Originator string `json:"originator"`
+
+	// Over Ended before its time
+	Over     bool      `json:"over"`
+	Revision int64     `json:"revision"`
+	Threat   string    `json:"threat"`
+	Until    time.Time `json:"until"`
+}
+
+// EmergencyList defines model for EmergencyList.
+type EmergencyList struct {
+	Emergencies []Emergency `json:"emergencies"`
+}
+
+// EmergencyNumber defines model for EmergencyNumber.
+type EmergencyNumber struct {
+	Number int `json:"number"`
+}
+
+// EmergencyRelease The emergency without which the portion had not been released, as the originator's duty officers have declared it
+type EmergencyRelease struct {
+	// Duty The law or order that obliges to act
+	Duty string `json:"duty"`
+
+	// Statement Digest of the statement, base64url
+	Statement string `json:"statement"`
+
+	// Threat To whose life, and how it is known
+	Threat string `json:"threat"`
+
+	// Until When the emergency ends; the content is not held beyond
+	Until time.Time `json:"until"`
+}
+
+// Explanation defines model for Explanation.
+type Explanation struct {
+	Audience   *AudienceAnswer `json:"audience,omitempty"`
+	Id         string          `json:"id"`
+	Originator string          `json:"originator"`
+	Received   *[]GotBecause   `json:"received,omitempty"`
+	Version    int32           `json:"version"`
+}
+
+// GotBecause defines model for GotBecause.
+type GotBecause struct {
+	Agreements *[]externalRef0.CitedAgreement `json:"agreements,omitempty"`
+
+	// Emergency Digest of the emergency without which it were not released
+	Emergency   *string           `json:"emergency,omitempty"`
+	Obligations *feed.Obligations `json:"obligations,omitempty"`
+	Portion     string            `json:"portion"`
+	Release     GotBecauseRelease `json:"release"`
+
+	// Why In plain words, a sentence each
+	Why []string `json:"why"`
+}
+
+// GotBecauseRelease defines model for GotBecause.Release.
+type GotBecauseRelease string
+
 // HeldPortion defines model for HeldPortion.
 type HeldPortion struct {
-	Agreements *[]string      `json:"agreements,omitempty"`
-	Grading    *alert.Grading `json:"grading,omitempty"`
+	Agreements *[]string `json:"agreements,omitempty"`
+
+	// Emergency The emergency without which the portion had not been released, as the originator's duty officers have declared it
+	Emergency *EmergencyRelease `json:"emergency,omitempty"`
+	Grading   *alert.Grading    `json:"grading,omitempty"`
 
 	// Label DESIGN section 4; checked by api/alert.
-	Label       *externalRef0.Label `json:"label,omitempty"`
-	Notice      *string             `json:"notice,omitempty"`
-	Objects     *[]json.RawMessage  `json:"objects,omitempty"`
-	Obligations *feed.Obligations   `json:"obligations,omitempty"`
-	Portion     string              `json:"portion"`
-	Release     HeldPortionRelease  `json:"release"`
+	Label *externalRef0.Label `json:"label,omitempty"`
+
+	// MarkedAs The level as the originator wrote it: a name in marked_in, or the federation's name
+	MarkedAs *string `json:"marked_as,omitempty"`
+
+	// MarkedIn The originator's marking scheme, a URN
+	MarkedIn    *string            `json:"marked_in,omitempty"`
+	Notice      *string            `json:"notice,omitempty"`
+	Objects     *[]json.RawMessage `json:"objects,omitempty"`
+	Obligations *feed.Obligations  `json:"obligations,omitempty"`
+	Portion     string             `json:"portion"`
+	Release     HeldPortionRelease `json:"release"`
+
+	// ShownAs The level of the content held, by its name in the member's own marking scheme; where there is none, the federation's name
+	ShownAs *string `json:"shown_as,omitempty"`
+
+	// ShownIn The member's own marking scheme, a URN; left out where the registry names none
+	ShownIn *string `json:"shown_in,omitempty"`
+
+	// WithoutEquivalent True: the member's own scheme has no name for the level
+	WithoutEquivalent *bool `json:"without_equivalent,omitempty"`
 }
 
 // HeldPortionRelease defines model for HeldPortion.Release.
@@ -147,21 +398,80 @@ type Outgoing struct {
 // OutgoingState defines model for Outgoing.State.
 type OutgoingState string
 
-// Plan How a bundle becomes portions; the same as the label file. Checked by api/alert.
+// Plan How a bundle becomes portions; the same as the label file. A label may leave out classification where marked_as names the level, and policy, which is then the member's own marking scheme. Checked by api/alert.
 type Plan = alert.Plan
+
+// PolicyChange defines model for PolicyChange.
+type PolicyChange struct {
+	// Bundle The bundle's own number
+	Bundle int64 `json:"bundle"`
+
+	// BundleDigest Of the bundle's rules
+	BundleDigest string `json:"bundle_digest"`
+
+	// Digest Of the statement
+	Digest   string    `json:"digest"`
+	InForce  bool      `json:"in_force"`
+	Name     string    `json:"name"`
+	Revision int64     `json:"revision"`
+	SignedAt time.Time `json:"signed_at"`
+	Signers  []string  `json:"signers"`
+}
+
+// PolicyHistory defines model for PolicyHistory.
+type PolicyHistory struct {
+	Policies []PolicyChange `json:"policies"`
+}
+
+// Proposed defines model for Proposed.
+type Proposed struct {
+	At time.Time `json:"at"`
+
+	// By The member that made it
+	By     string `json:"by"`
+	Digest string `json:"digest"`
+
+	// Fault Why it does not verify: then nobody should sign it, and what it says is left out
+	Fault *string `json:"fault,omitempty"`
+
+	// Missing Whose signatures are still needed
+	Missing  *[]string `json:"missing,omitempty"`
+	Revision *int64    `json:"revision,omitempty"`
+
+	// Signers Ids of the keys that have signed
+	Signers *[]string `json:"signers,omitempty"`
+
+	// Statement A JWS in general JSON serialization (RFC 7515 section 7.2.1).
+	Statement externalRef0.SignedStatement `json:"statement"`
+	Subject   *string                      `json:"subject,omitempty"`
+	Type      *string                      `json:"type,omitempty"`
+}
+
+// ProposedList defines model for ProposedList.
+type ProposedList struct {
+	Proposals []Proposed `json:"proposals"`
+}
 
 // Received defines model for Received.
 type Received struct {
-	// Banner The join of the markings that are held
-	Banner     string            `json:"banner"`
+	// Banner The join of the markings that are held, the level by its name in the member's own scheme
+	Banner string `json:"banner"`
+
+	// Cursor For a user of a directory: where its list goes on. It has no order, and is good for this user and purpose only
+	Cursor     *string           `json:"cursor,omitempty"`
 	Expires    time.Time         `json:"expires"`
 	Id         string            `json:"id"`
 	IssuedAt   time.Time         `json:"issued_at"`
 	Originator string            `json:"originator"`
 	Portions   []ReceivedPortion `json:"portions"`
-	ReceivedAt time.Time         `json:"received_at"`
-	Seq        int64             `json:"seq"`
-	Version    int32             `json:"version"`
+
+	// PreviousSeq Place of the delivery of the same version that this one replaces; left out with the first
+	PreviousSeq *int64    `json:"previous_seq,omitempty"`
+	ReceivedAt  time.Time `json:"received_at"`
+
+	// Seq Place of the latest delivery in the feed; 0 for a user of a directory, to whom gaps would tell of what it may not have
+	Seq     int64 `json:"seq"`
+	Version int32 `json:"version"`
 }
 
 // ReceivedAlert defines model for ReceivedAlert.
@@ -180,12 +490,29 @@ type ReceivedAlert struct {
 
 // ReceivedPortion defines model for ReceivedPortion.
 type ReceivedPortion struct {
-	Notice *string `json:"notice,omitempty"`
+	// Emergency The emergency without which the portion had not been released, as the originator's duty officers have declared it
+	Emergency *EmergencyRelease `json:"emergency,omitempty"`
+
+	// MarkedAs The level as the originator wrote it: a name in marked_in, or the federation's name
+	MarkedAs *string `json:"marked_as,omitempty"`
+
+	// MarkedIn The originator's marking scheme, a URN
+	MarkedIn *string `json:"marked_in,omitempty"`
+	Notice   *string `json:"notice,omitempty"`
 
 	// Objects How many STIX objects are held
 	Objects *int                   `json:"objects,omitempty"`
 	Portion string                 `json:"portion"`
 	Release ReceivedPortionRelease `json:"release"`
+
+	// ShownAs The level of the content held, by its name in the member's own marking scheme; where there is none, the federation's name
+	ShownAs *string `json:"shown_as,omitempty"`
+
+	// ShownIn The member's own marking scheme, a URN; left out where the registry names none
+	ShownIn *string `json:"shown_in,omitempty"`
+
+	// WithoutEquivalent True: the member's own scheme has no name for the level
+	WithoutEquivalent *bool `json:"without_equivalent,omitempty"`
 }
 
 // ReceivedPortionRelease defines model for ReceivedPortion.Release.
@@ -198,8 +525,10 @@ type Status struct {
 	Cursor int64   `json:"cursor"`
 
 	// Following The last exchange with the hub went well
-	Following   bool       `json:"following"`
-	Hub         string     `json:"hub"`
+	Following bool   `json:"following"`
+	Hub       string `json:"hub"`
+
+	// Inbox Deliveries stored; an alert version that was delivered again counts again
 	Inbox       int64      `json:"inbox"`
 	LastContact *time.Time `json:"last_contact,omitempty"`
 	LastError   *string    `json:"last_error,omitempty"`
@@ -214,13 +543,77 @@ type Status struct {
 	Revision string `json:"revision"`
 }
 
+// SuspendedBy defines model for SuspendedBy.
+type SuspendedBy struct {
+	At     time.Time `json:"at"`
+	Party  string    `json:"party"`
+	Reason *string   `json:"reason,omitempty"`
+}
+
+// SuspensionReason defines model for SuspensionReason.
+type SuspensionReason struct {
+	Reason *string `json:"reason,omitempty"`
+}
+
+// Terms The body of an agreement's statement
+type Terms = federation.Agreement
+
+// Purpose defines model for Purpose.
+type Purpose = string
+
+// User defines model for User.
+type User = string
+
 // Problem defines model for Problem.
 type Problem = externalRef0.Problem
 
+// ReadChainParams defines parameters for ReadChain.
+type ReadChainParams struct {
+	Type    ReadChainParamsType `form:"type" json:"type"`
+	Subject string              `form:"subject" json:"subject"`
+}
+
+// ReadChainParamsType defines parameters for ReadChain.
+type ReadChainParamsType string
+
+// ExplainParams defines parameters for Explain.
+type ExplainParams struct {
+	// From The originator; left out: whoever's it is
+	From *string `form:"from,omitempty" json:"from,omitempty"`
+
+	// Version Left out: the latest that is here
+	Version *int32 `form:"version,omitempty" json:"version,omitempty"`
+
+	// User Who reads, by its id in the node's directory of users
+	User *User `form:"user,omitempty" json:"user,omitempty"`
+
+	// Purpose What it is read for, a purpose of alert labels
+	Purpose *Purpose `form:"purpose,omitempty" json:"purpose,omitempty"`
+}
+
 // ListInboxParams defines parameters for ListInbox.
 type ListInboxParams struct {
+	// After Without a directory of users
 	After *int64 `form:"after,omitempty" json:"after,omitempty"`
-	Limit *int   `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Of the last alert of the page before; for users of a directory
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *int    `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// User Who reads, by its id in the node's directory of users
+	User *User `form:"user,omitempty" json:"user,omitempty"`
+
+	// Purpose What it is read for, a purpose of alert labels
+	Purpose *Purpose `form:"purpose,omitempty" json:"purpose,omitempty"`
+}
+
+// ReadInboxParams defines parameters for ReadInbox.
+type ReadInboxParams struct {
+	// User Who reads, by its id in the node's directory of users
+	User *User `form:"user,omitempty" json:"user,omitempty"`
+
+	// Purpose What it is read for, a purpose of alert labels
+	Purpose *Purpose `form:"purpose,omitempty" json:"purpose,omitempty"`
 }
 
 // ListOutboxParams defines parameters for ListOutbox.
@@ -228,11 +621,23 @@ type ListOutboxParams struct {
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// SuspendAgreementJSONRequestBody defines body for SuspendAgreement for application/json ContentType.
+type SuspendAgreementJSONRequestBody = SuspensionReason
+
 // PublishJSONRequestBody defines body for Publish for application/json ContentType.
 type PublishJSONRequestBody = Draft
 
+// SubmitBundleJSONRequestBody defines body for SubmitBundle for application/json ContentType.
+type SubmitBundleJSONRequestBody = externalRef0.SignedBundle
+
+// ChangeConsentJSONRequestBody defines body for ChangeConsent for application/json ContentType.
+type ChangeConsentJSONRequestBody = ConsentChange
+
 // PreviewJSONRequestBody defines body for Preview for application/json ContentType.
 type PreviewJSONRequestBody = Draft
+
+// ProposeJSONRequestBody defines body for Propose for application/json ContentType.
+type ProposeJSONRequestBody = externalRef0.SignedStatement
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -308,6 +713,31 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// ListAgreements The agreements, as the node itself has verified them
+	//
+	// Of each agreement the version that is in force, or would be if it were not suspended, too early or over. What is only proposed stands in /v1/proposals. As with everything that tells how statements stand, the node asks the hub for new ones first, and goes without where the hub is away.
+	//
+	// Corresponds with GET /v1/agreements (the `ListAgreements` operationId).
+	ListAgreements(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuspendAgreementWithBody Suspend an agreement, at once and alone
+	//
+	// Signed with the node's own key in the member's name. An agreement that the member suspends already stays as it is. Only the member's root key resumes it: see /v1/statements. A problem that the hub answers with is passed on as it is.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/agreements/{id}/suspension (the `SuspendAgreement` operationId).
+	SuspendAgreementWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuspendAgreement Suspend an agreement, at once and alone
+	//
+	// Signed with the node's own key in the member's name. An agreement that the member suspends already stays as it is. Only the member's root key resumes it: see /v1/statements. A problem that the hub answers with is passed on as it is.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/agreements/{id}/suspension (the `SuspendAgreement` operationId).
+	SuspendAgreement(ctx context.Context, id string, body SuspendAgreementJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// PublishWithBody Compose, sign and queue one version of an alert
 	//
 	// Runs the national egress policy, signs and stores the alert in the outbox. The answer comes when it is on stable storage, not when the hub has it.
@@ -326,15 +756,100 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/alerts (the `Publish` operationId).
 	Publish(ctx context.Context, body PublishJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListBundles The policy bundles that the hub has
+	//
+	// Corresponds with GET /v1/bundles (the `ListBundles` operationId).
+	ListBundles(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SubmitBundleWithBody Bring a signed policy bundle to the hub
+	//
+	// It decides nothing until the officers' statement puts it into force. A problem that the hub answers with is passed on as it is.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/bundles (the `SubmitBundle` operationId).
+	SubmitBundleWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SubmitBundle Bring a signed policy bundle to the hub
+	//
+	// It decides nothing until the officers' statement puts it into force. A problem that the hub answers with is passed on as it is.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/bundles (the `SubmitBundle` operationId).
+	SubmitBundle(ctx context.Context, body SubmitBundleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReadBundle One policy bundle, to be verified by its reader
+	//
+	// Corresponds with GET /v1/bundles/{digest} (the `ReadBundle` operationId).
+	ReadBundle(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReadChain What is in force in a chain of statements, which the next one names
+	//
+	// Corresponds with GET /v1/chain (the `ReadChain` operationId).
+	ReadChain(ctx context.Context, params *ReadChainParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListConsents What the member consents to for its own alerts
+	//
+	// Corresponds with GET /v1/consents (the `ListConsents` operationId).
+	ListConsents(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeConsentWithBody Give or withdraw consent to the release of an own alert
+	//
+	// Signed with the node's own key. To give adds recipients, to withdraw takes them off again, all of them where none is named. A problem that the hub answers with is passed on.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/consents (the `ChangeConsent` operationId).
+	ChangeConsentWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeConsent Give or withdraw consent to the release of an own alert
+	//
+	// Signed with the node's own key. To give adds recipients, to withdraw takes them off again, all of them where none is named. A problem that the hub answers with is passed on.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/consents (the `ChangeConsent` operationId).
+	ChangeConsent(ctx context.Context, body ChangeConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListEmergencies Emergencies that the member declared or is named in
+	//
+	// Corresponds with GET /v1/emergencies (the `ListEmergencies` operationId).
+	ListEmergencies(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EndEmergency End the emergency of an own alert before its time
+	//
+	// Signed with the node's own key. A problem that the hub answers with is passed on as it is.
+	//
+	// Corresponds with DELETE /v1/emergencies/{id} (the `EndEmergency` operationId).
+	EndEmergency(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// NextEmergency The number of the next emergency of an own alert
+	//
+	// Corresponds with GET /v1/emergencies/{id} (the `NextEmergency` operationId).
+	NextEmergency(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Explain Why an alert goes, or has come, as it does
+	//
+	// Of an alert of the member's own the hub's answer: who gets what, and why. Of a received one what this member got, and why, from what the node itself has verified; nothing about others. For a user of the node's directory as far as the user may have it, as with the inbox.
+	//
+	// Corresponds with GET /v1/explain/{id} (the `Explain` operationId).
+	Explain(ctx context.Context, id string, params *ExplainParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListInbox What was received, oldest first
+	//
+	// Each alert version stands once, at the place of its latest delivery and with what that holds. A version that is delivered again, because more of it may be released by then or less, moves to its new place: who goes on from the last seq meets it again, with previous_seq.
+	// Where the node has a directory of users, user and purpose must be named, and are refused where it has none. A user gets what it may have, as if nothing else had been disclosed: seq is 0, a version stands where the user got what it has of it, and a list goes on from the cursor of its last alert. An unknown and a suspended user get what somebody gets who may have nothing.
 	//
 	// Corresponds with GET /v1/inbox (the `ListInbox` operationId).
 	ListInbox(ctx context.Context, params *ListInboxParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReadInbox One received alert, whole
 	//
+	// For a user of the node's directory, as far as the user may have it: as if nothing else had been disclosed, and not found where that is nothing.
+	//
 	// Corresponds with GET /v1/inbox/{originator}/{id}/{version} (the `ReadInbox` operationId).
-	ReadInbox(ctx context.Context, originator string, id string, version int32, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ReadInbox(ctx context.Context, originator string, id string, version int32, params *ReadInboxParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListOutbox What was published here, newest first
 	//
@@ -345,6 +860,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/outbox/{id}/{version} (the `ReadOutbox` operationId).
 	ReadOutbox(ctx context.Context, id string, version int32, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListPolicies Which policy bundles the officers have brought into force
+	//
+	// Corresponds with GET /v1/policies (the `ListPolicies` operationId).
+	ListPolicies(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PreviewWithBody Who would get what of a draft, and why
 	//
@@ -364,10 +884,95 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/preview (the `Preview` operationId).
 	Preview(ctx context.Context, body PreviewJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListProposals Statements that wait for further signatures
+	//
+	// The hub's list, each verified by the node as far as it is signed. One that does not verify says why, and nothing else.
+	//
+	// Corresponds with GET /v1/proposals (the `ListProposals` operationId).
+	ListProposals(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeclineProposal Decline or withdraw a proposal
+	//
+	// Corresponds with DELETE /v1/proposals/{digest} (the `DeclineProposal` operationId).
+	DeclineProposal(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ProposeWithBody Bring a statement with the signatures that it has
+	//
+	// The node verifies it as far as it is signed and hands it to the hub, which brings it into force with the last signature. Then the node knows it when it answers. A problem that the hub answers with is passed on as it is.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/statements (the `Propose` operationId).
+	ProposeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Propose Bring a statement with the signatures that it has
+	//
+	// The node verifies it as far as it is signed and hands it to the hub, which brings it into force with the last signature. Then the node knows it when it answers. A problem that the hub answers with is passed on as it is.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/statements (the `Propose` operationId).
+	Propose(ctx context.Context, body ProposeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ReadStatus How the node does
 	//
 	// Corresponds with GET /v1/status (the `ReadStatus` operationId).
 	ReadStatus(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// ListAgreements The agreements, as the node itself has verified them
+//
+// Of each agreement the version that is in force, or would be if it were not suspended, too early or over. What is only proposed stands in /v1/proposals. As with everything that tells how statements stand, the node asks the hub for new ones first, and goes without where the hub is away.
+//
+// Corresponds with GET /v1/agreements (the `ListAgreements` operationId).
+func (c *Client) ListAgreements(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAgreementsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuspendAgreementWithBody Suspend an agreement, at once and alone
+//
+// Signed with the node's own key in the member's name. An agreement that the member suspends already stays as it is. Only the member's root key resumes it: see /v1/statements. A problem that the hub answers with is passed on as it is.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/agreements/{id}/suspension (the `SuspendAgreement` operationId).
+func (c *Client) SuspendAgreementWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuspendAgreementRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuspendAgreement Suspend an agreement, at once and alone
+//
+// Signed with the node's own key in the member's name. An agreement that the member suspends already stays as it is. Only the member's root key resumes it: see /v1/statements. A problem that the hub answers with is passed on as it is.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/agreements/{id}/suspension (the `SuspendAgreement` operationId).
+func (c *Client) SuspendAgreement(ctx context.Context, id string, body SuspendAgreementJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuspendAgreementRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // PublishWithBody Compose, sign and queue one version of an alert
@@ -408,7 +1013,210 @@ func (c *Client) Publish(ctx context.Context, body PublishJSONRequestBody, reqEd
 	return c.Client.Do(req)
 }
 
+// ListBundles The policy bundles that the hub has
+//
+// Corresponds with GET /v1/bundles (the `ListBundles` operationId).
+func (c *Client) ListBundles(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListBundlesRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SubmitBundleWithBody Bring a signed policy bundle to the hub
+//
+// It decides nothing until the officers' statement puts it into force. A problem that the hub answers with is passed on as it is.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/bundles (the `SubmitBundle` operationId).
+func (c *Client) SubmitBundleWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSubmitBundleRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SubmitBundle Bring a signed policy bundle to the hub
+//
+// It decides nothing until the officers' statement puts it into force. A problem that the hub answers with is passed on as it is.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/bundles (the `SubmitBundle` operationId).
+func (c *Client) SubmitBundle(ctx context.Context, body SubmitBundleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSubmitBundleRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReadBundle One policy bundle, to be verified by its reader
+//
+// Corresponds with GET /v1/bundles/{digest} (the `ReadBundle` operationId).
+func (c *Client) ReadBundle(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReadBundleRequest(c.Server, digest)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReadChain What is in force in a chain of statements, which the next one names
+//
+// Corresponds with GET /v1/chain (the `ReadChain` operationId).
+func (c *Client) ReadChain(ctx context.Context, params *ReadChainParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReadChainRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListConsents What the member consents to for its own alerts
+//
+// Corresponds with GET /v1/consents (the `ListConsents` operationId).
+func (c *Client) ListConsents(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListConsentsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeConsentWithBody Give or withdraw consent to the release of an own alert
+//
+// Signed with the node's own key. To give adds recipients, to withdraw takes them off again, all of them where none is named. A problem that the hub answers with is passed on.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/consents (the `ChangeConsent` operationId).
+func (c *Client) ChangeConsentWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeConsentRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeConsent Give or withdraw consent to the release of an own alert
+//
+// Signed with the node's own key. To give adds recipients, to withdraw takes them off again, all of them where none is named. A problem that the hub answers with is passed on.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/consents (the `ChangeConsent` operationId).
+func (c *Client) ChangeConsent(ctx context.Context, body ChangeConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeConsentRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListEmergencies Emergencies that the member declared or is named in
+//
+// Corresponds with GET /v1/emergencies (the `ListEmergencies` operationId).
+func (c *Client) ListEmergencies(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListEmergenciesRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EndEmergency End the emergency of an own alert before its time
+//
+// Signed with the node's own key. A problem that the hub answers with is passed on as it is.
+//
+// Corresponds with DELETE /v1/emergencies/{id} (the `EndEmergency` operationId).
+func (c *Client) EndEmergency(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEndEmergencyRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// NextEmergency The number of the next emergency of an own alert
+//
+// Corresponds with GET /v1/emergencies/{id} (the `NextEmergency` operationId).
+func (c *Client) NextEmergency(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewNextEmergencyRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Explain Why an alert goes, or has come, as it does
+//
+// Of an alert of the member's own the hub's answer: who gets what, and why. Of a received one what this member got, and why, from what the node itself has verified; nothing about others. For a user of the node's directory as far as the user may have it, as with the inbox.
+//
+// Corresponds with GET /v1/explain/{id} (the `Explain` operationId).
+func (c *Client) Explain(ctx context.Context, id string, params *ExplainParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExplainRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListInbox What was received, oldest first
+//
+// Each alert version stands once, at the place of its latest delivery and with what that holds. A version that is delivered again, because more of it may be released by then or less, moves to its new place: who goes on from the last seq meets it again, with previous_seq.
+// Where the node has a directory of users, user and purpose must be named, and are refused where it has none. A user gets what it may have, as if nothing else had been disclosed: seq is 0, a version stands where the user got what it has of it, and a list goes on from the cursor of its last alert. An unknown and a suspended user get what somebody gets who may have nothing.
 //
 // Corresponds with GET /v1/inbox (the `ListInbox` operationId).
 func (c *Client) ListInbox(ctx context.Context, params *ListInboxParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -425,9 +1233,11 @@ func (c *Client) ListInbox(ctx context.Context, params *ListInboxParams, reqEdit
 
 // ReadInbox One received alert, whole
 //
+// For a user of the node's directory, as far as the user may have it: as if nothing else had been disclosed, and not found where that is nothing.
+//
 // Corresponds with GET /v1/inbox/{originator}/{id}/{version} (the `ReadInbox` operationId).
-func (c *Client) ReadInbox(ctx context.Context, originator string, id string, version int32, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewReadInboxRequest(c.Server, originator, id, version)
+func (c *Client) ReadInbox(ctx context.Context, originator string, id string, version int32, params *ReadInboxParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReadInboxRequest(c.Server, originator, id, version, params)
 	if err != nil {
 		return nil, err
 	}
@@ -458,6 +1268,21 @@ func (c *Client) ListOutbox(ctx context.Context, params *ListOutboxParams, reqEd
 // Corresponds with GET /v1/outbox/{id}/{version} (the `ReadOutbox` operationId).
 func (c *Client) ReadOutbox(ctx context.Context, id string, version int32, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewReadOutboxRequest(c.Server, id, version)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListPolicies Which policy bundles the officers have brought into force
+//
+// Corresponds with GET /v1/policies (the `ListPolicies` operationId).
+func (c *Client) ListPolicies(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListPoliciesRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -506,6 +1331,76 @@ func (c *Client) Preview(ctx context.Context, body PreviewJSONRequestBody, reqEd
 	return c.Client.Do(req)
 }
 
+// ListProposals Statements that wait for further signatures
+//
+// The hub's list, each verified by the node as far as it is signed. One that does not verify says why, and nothing else.
+//
+// Corresponds with GET /v1/proposals (the `ListProposals` operationId).
+func (c *Client) ListProposals(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListProposalsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeclineProposal Decline or withdraw a proposal
+//
+// Corresponds with DELETE /v1/proposals/{digest} (the `DeclineProposal` operationId).
+func (c *Client) DeclineProposal(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeclineProposalRequest(c.Server, digest)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ProposeWithBody Bring a statement with the signatures that it has
+//
+// The node verifies it as far as it is signed and hands it to the hub, which brings it into force with the last signature. Then the node knows it when it answers. A problem that the hub answers with is passed on as it is.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/statements (the `Propose` operationId).
+func (c *Client) ProposeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewProposeRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Propose Bring a statement with the signatures that it has
+//
+// The node verifies it as far as it is signed and hands it to the hub, which brings it into force with the last signature. Then the node knows it when it answers. A problem that the hub answers with is passed on as it is.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/statements (the `Propose` operationId).
+func (c *Client) Propose(ctx context.Context, body ProposeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewProposeRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ReadStatus How the node does
 //
 // Corresponds with GET /v1/status (the `ReadStatus` operationId).
@@ -519,6 +1414,80 @@ func (c *Client) ReadStatus(ctx context.Context, reqEditors ...RequestEditorFn) 
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// NewListAgreementsRequest constructs an http.Request for the ListAgreements method
+func NewListAgreementsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/agreements")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSuspendAgreementRequest calls the generic SuspendAgreement builder with application/json body
+func NewSuspendAgreementRequest(server string, id string, body SuspendAgreementJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSuspendAgreementRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewSuspendAgreementRequestWithBody constructs an http.Request for the SuspendAgreement method, with any body, and a specified content type
+func NewSuspendAgreementRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/agreements/%s/suspension", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
 }
 
 // NewPublishRequest calls the generic Publish builder with application/json body
@@ -557,6 +1526,424 @@ func NewPublishRequestWithBody(server string, contentType string, body io.Reader
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListBundlesRequest constructs an http.Request for the ListBundles method
+func NewListBundlesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/bundles")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSubmitBundleRequest calls the generic SubmitBundle builder with application/json body
+func NewSubmitBundleRequest(server string, body SubmitBundleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSubmitBundleRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSubmitBundleRequestWithBody constructs an http.Request for the SubmitBundle method, with any body, and a specified content type
+func NewSubmitBundleRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/bundles")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewReadBundleRequest constructs an http.Request for the ReadBundle method
+func NewReadBundleRequest(server string, digest string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "digest", digest, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/bundles/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewReadChainRequest constructs an http.Request for the ReadChain method
+func NewReadChainRequest(server string, params *ReadChainParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/chain")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "type", params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "subject", params.Subject, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListConsentsRequest constructs an http.Request for the ListConsents method
+func NewListConsentsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/consents")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewChangeConsentRequest calls the generic ChangeConsent builder with application/json body
+func NewChangeConsentRequest(server string, body ChangeConsentJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangeConsentRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewChangeConsentRequestWithBody constructs an http.Request for the ChangeConsent method, with any body, and a specified content type
+func NewChangeConsentRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/consents")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListEmergenciesRequest constructs an http.Request for the ListEmergencies method
+func NewListEmergenciesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/emergencies")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewEndEmergencyRequest constructs an http.Request for the EndEmergency method
+func NewEndEmergencyRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/emergencies/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewNextEmergencyRequest constructs an http.Request for the NextEmergency method
+func NewNextEmergencyRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/emergencies/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewExplainRequest constructs an http.Request for the Explain method
+func NewExplainRequest(server string, id string, params *ExplainParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/explain/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Version != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "version", *params.Version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.User != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", *params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Purpose != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "purpose", *params.Purpose, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -601,9 +1988,45 @@ func NewListInboxRequest(server string, params *ListInboxParams) (*http.Request,
 
 		}
 
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Limit != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.User != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", *params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Purpose != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "purpose", *params.Purpose, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -628,7 +2051,7 @@ func NewListInboxRequest(server string, params *ListInboxParams) (*http.Request,
 }
 
 // NewReadInboxRequest constructs an http.Request for the ReadInbox method
-func NewReadInboxRequest(server string, originator string, id string, version int32) (*http.Request, error) {
+func NewReadInboxRequest(server string, originator string, id string, version int32, params *ReadInboxParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -665,6 +2088,45 @@ func NewReadInboxRequest(server string, originator string, id string, version in
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.User != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", *params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Purpose != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "purpose", *params.Purpose, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -770,6 +2232,33 @@ func NewReadOutboxRequest(server string, id string, version int32) (*http.Reques
 	return req, nil
 }
 
+// NewListPoliciesRequest constructs an http.Request for the ListPolicies method
+func NewListPoliciesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/policies")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewPreviewRequest calls the generic Preview builder with application/json body
 func NewPreviewRequest(server string, body PreviewJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -791,6 +2280,107 @@ func NewPreviewRequestWithBody(server string, contentType string, body io.Reader
 	}
 
 	operationPath := fmt.Sprintf("/v1/preview")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListProposalsRequest constructs an http.Request for the ListProposals method
+func NewListProposalsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/proposals")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDeclineProposalRequest constructs an http.Request for the DeclineProposal method
+func NewDeclineProposalRequest(server string, digest string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "digest", digest, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/proposals/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewProposeRequest calls the generic Propose builder with application/json body
+func NewProposeRequest(server string, body ProposeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewProposeRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewProposeRequestWithBody constructs an http.Request for the Propose method, with any body, and a specified content type
+func NewProposeRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/statements")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -881,6 +2471,33 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// ListAgreementsWithResponse The agreements, as the node itself has verified them
+	//
+	// Of each agreement the version that is in force, or would be if it were not suspended, too early or over. What is only proposed stands in /v1/proposals. As with everything that tells how statements stand, the node asks the hub for new ones first, and goes without where the hub is away.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/agreements (the `ListAgreements` operationId).
+	ListAgreementsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListAgreementsResponse, error)
+
+	// SuspendAgreementWithBodyWithResponse Suspend an agreement, at once and alone
+	//
+	// Signed with the node's own key in the member's name. An agreement that the member suspends already stays as it is. Only the member's root key resumes it: see /v1/statements. A problem that the hub answers with is passed on as it is.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/agreements/{id}/suspension (the `SuspendAgreement` operationId).
+	SuspendAgreementWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuspendAgreementResponse, error)
+
+	// SuspendAgreementWithResponse Suspend an agreement, at once and alone
+	//
+	// Signed with the node's own key in the member's name. An agreement that the member suspends already stays as it is. Only the member's root key resumes it: see /v1/statements. A problem that the hub answers with is passed on as it is.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/agreements/{id}/suspension (the `SuspendAgreement` operationId).
+	SuspendAgreementWithResponse(ctx context.Context, id string, body SuspendAgreementJSONRequestBody, reqEditors ...RequestEditorFn) (*SuspendAgreementResponse, error)
+
 	// PublishWithBodyWithResponse Compose, sign and queue one version of an alert
 	//
 	// Runs the national egress policy, signs and stores the alert in the outbox. The answer comes when it is on stable storage, not when the hub has it.
@@ -899,7 +2516,106 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/alerts (the `Publish` operationId).
 	PublishWithResponse(ctx context.Context, body PublishJSONRequestBody, reqEditors ...RequestEditorFn) (*PublishResponse, error)
 
+	// ListBundlesWithResponse The policy bundles that the hub has
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/bundles (the `ListBundles` operationId).
+	ListBundlesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListBundlesResponse, error)
+
+	// SubmitBundleWithBodyWithResponse Bring a signed policy bundle to the hub
+	//
+	// It decides nothing until the officers' statement puts it into force. A problem that the hub answers with is passed on as it is.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/bundles (the `SubmitBundle` operationId).
+	SubmitBundleWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SubmitBundleResponse, error)
+
+	// SubmitBundleWithResponse Bring a signed policy bundle to the hub
+	//
+	// It decides nothing until the officers' statement puts it into force. A problem that the hub answers with is passed on as it is.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/bundles (the `SubmitBundle` operationId).
+	SubmitBundleWithResponse(ctx context.Context, body SubmitBundleJSONRequestBody, reqEditors ...RequestEditorFn) (*SubmitBundleResponse, error)
+
+	// ReadBundleWithResponse One policy bundle, to be verified by its reader
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/bundles/{digest} (the `ReadBundle` operationId).
+	ReadBundleWithResponse(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*ReadBundleResponse, error)
+
+	// ReadChainWithResponse What is in force in a chain of statements, which the next one names
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/chain (the `ReadChain` operationId).
+	ReadChainWithResponse(ctx context.Context, params *ReadChainParams, reqEditors ...RequestEditorFn) (*ReadChainResponse, error)
+
+	// ListConsentsWithResponse What the member consents to for its own alerts
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/consents (the `ListConsents` operationId).
+	ListConsentsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListConsentsResponse, error)
+
+	// ChangeConsentWithBodyWithResponse Give or withdraw consent to the release of an own alert
+	//
+	// Signed with the node's own key. To give adds recipients, to withdraw takes them off again, all of them where none is named. A problem that the hub answers with is passed on.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/consents (the `ChangeConsent` operationId).
+	ChangeConsentWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeConsentResponse, error)
+
+	// ChangeConsentWithResponse Give or withdraw consent to the release of an own alert
+	//
+	// Signed with the node's own key. To give adds recipients, to withdraw takes them off again, all of them where none is named. A problem that the hub answers with is passed on.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/consents (the `ChangeConsent` operationId).
+	ChangeConsentWithResponse(ctx context.Context, body ChangeConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeConsentResponse, error)
+
+	// ListEmergenciesWithResponse Emergencies that the member declared or is named in
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/emergencies (the `ListEmergencies` operationId).
+	ListEmergenciesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListEmergenciesResponse, error)
+
+	// EndEmergencyWithResponse End the emergency of an own alert before its time
+	//
+	// Signed with the node's own key. A problem that the hub answers with is passed on as it is.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/emergencies/{id} (the `EndEmergency` operationId).
+	EndEmergencyWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*EndEmergencyResponse, error)
+
+	// NextEmergencyWithResponse The number of the next emergency of an own alert
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/emergencies/{id} (the `NextEmergency` operationId).
+	NextEmergencyWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*NextEmergencyResponse, error)
+
+	// ExplainWithResponse Why an alert goes, or has come, as it does
+	//
+	// Of an alert of the member's own the hub's answer: who gets what, and why. Of a received one what this member got, and why, from what the node itself has verified; nothing about others. For a user of the node's directory as far as the user may have it, as with the inbox.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/explain/{id} (the `Explain` operationId).
+	ExplainWithResponse(ctx context.Context, id string, params *ExplainParams, reqEditors ...RequestEditorFn) (*ExplainResponse, error)
+
 	// ListInboxWithResponse What was received, oldest first
+	//
+	// Each alert version stands once, at the place of its latest delivery and with what that holds. A version that is delivered again, because more of it may be released by then or less, moves to its new place: who goes on from the last seq meets it again, with previous_seq.
+	// Where the node has a directory of users, user and purpose must be named, and are refused where it has none. A user gets what it may have, as if nothing else had been disclosed: seq is 0, a version stands where the user got what it has of it, and a list goes on from the cursor of its last alert. An unknown and a suspended user get what somebody gets who may have nothing.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -908,10 +2624,12 @@ type ClientWithResponsesInterface interface {
 
 	// ReadInboxWithResponse One received alert, whole
 	//
+	// For a user of the node's directory, as far as the user may have it: as if nothing else had been disclosed, and not found where that is nothing.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/inbox/{originator}/{id}/{version} (the `ReadInbox` operationId).
-	ReadInboxWithResponse(ctx context.Context, originator string, id string, version int32, reqEditors ...RequestEditorFn) (*ReadInboxResponse, error)
+	ReadInboxWithResponse(ctx context.Context, originator string, id string, version int32, params *ReadInboxParams, reqEditors ...RequestEditorFn) (*ReadInboxResponse, error)
 
 	// ListOutboxWithResponse What was published here, newest first
 	//
@@ -926,6 +2644,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/outbox/{id}/{version} (the `ReadOutbox` operationId).
 	ReadOutboxWithResponse(ctx context.Context, id string, version int32, reqEditors ...RequestEditorFn) (*ReadOutboxResponse, error)
+
+	// ListPoliciesWithResponse Which policy bundles the officers have brought into force
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/policies (the `ListPolicies` operationId).
+	ListPoliciesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListPoliciesResponse, error)
 
 	// PreviewWithBodyWithResponse Who would get what of a draft, and why
 	//
@@ -945,12 +2670,226 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/preview (the `Preview` operationId).
 	PreviewWithResponse(ctx context.Context, body PreviewJSONRequestBody, reqEditors ...RequestEditorFn) (*PreviewResponse, error)
 
+	// ListProposalsWithResponse Statements that wait for further signatures
+	//
+	// The hub's list, each verified by the node as far as it is signed. One that does not verify says why, and nothing else.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/proposals (the `ListProposals` operationId).
+	ListProposalsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListProposalsResponse, error)
+
+	// DeclineProposalWithResponse Decline or withdraw a proposal
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/proposals/{digest} (the `DeclineProposal` operationId).
+	DeclineProposalWithResponse(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*DeclineProposalResponse, error)
+
+	// ProposeWithBodyWithResponse Bring a statement with the signatures that it has
+	//
+	// The node verifies it as far as it is signed and hands it to the hub, which brings it into force with the last signature. Then the node knows it when it answers. A problem that the hub answers with is passed on as it is.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/statements (the `Propose` operationId).
+	ProposeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProposeResponse, error)
+
+	// ProposeWithResponse Bring a statement with the signatures that it has
+	//
+	// The node verifies it as far as it is signed and hands it to the hub, which brings it into force with the last signature. Then the node knows it when it answers. A problem that the hub answers with is passed on as it is.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/statements (the `Propose` operationId).
+	ProposeWithResponse(ctx context.Context, body ProposeJSONRequestBody, reqEditors ...RequestEditorFn) (*ProposeResponse, error)
+
 	// ReadStatusWithResponse How the node does
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/status (the `ReadStatus` operationId).
 	ReadStatusWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ReadStatusResponse, error)
+}
+
+type ListAgreementsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AgreementList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAgreementsResponse) GetJSON200() *AgreementList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListAgreementsResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListAgreementsResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ListAgreementsResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListAgreementsResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListAgreementsResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAgreementsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAgreementsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAgreementsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAgreementsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SuspendAgreementResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r SuspendAgreementResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r SuspendAgreementResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r SuspendAgreementResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r SuspendAgreementResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r SuspendAgreementResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r SuspendAgreementResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r SuspendAgreementResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r SuspendAgreementResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r SuspendAgreementResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r SuspendAgreementResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r SuspendAgreementResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SuspendAgreementResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SuspendAgreementResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SuspendAgreementResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 type PublishResponse struct {
@@ -1030,6 +2969,969 @@ func (r PublishResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PublishResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListBundlesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *externalRef0.BundleList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListBundlesResponse) GetJSON200() *externalRef0.BundleList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListBundlesResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListBundlesResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListBundlesResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListBundlesResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ListBundlesResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ListBundlesResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ListBundlesResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ListBundlesResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListBundlesResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListBundlesResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListBundlesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListBundlesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListBundlesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListBundlesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SubmitBundleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r SubmitBundleResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r SubmitBundleResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r SubmitBundleResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r SubmitBundleResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r SubmitBundleResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r SubmitBundleResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r SubmitBundleResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r SubmitBundleResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r SubmitBundleResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r SubmitBundleResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r SubmitBundleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SubmitBundleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SubmitBundleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SubmitBundleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ReadBundleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *externalRef0.SignedBundle
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReadBundleResponse) GetJSON200() *externalRef0.SignedBundle {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ReadBundleResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ReadBundleResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ReadBundleResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ReadBundleResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ReadBundleResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ReadBundleResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ReadBundleResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ReadBundleResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ReadBundleResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ReadBundleResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ReadBundleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReadBundleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReadBundleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReadBundleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ReadChainResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ChainHead
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReadChainResponse) GetJSON200() *ChainHead {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ReadChainResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ReadChainResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ReadChainResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ReadChainResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ReadChainResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ReadChainResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReadChainResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReadChainResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReadChainResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListConsentsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ConsentList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListConsentsResponse) GetJSON200() *ConsentList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListConsentsResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListConsentsResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ListConsentsResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListConsentsResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListConsentsResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListConsentsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListConsentsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListConsentsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListConsentsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ChangeConsentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Consent
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ChangeConsentResponse) GetJSON200() *Consent {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ChangeConsentResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ChangeConsentResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ChangeConsentResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ChangeConsentResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ChangeConsentResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ChangeConsentResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ChangeConsentResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ChangeConsentResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ChangeConsentResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ChangeConsentResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ChangeConsentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ChangeConsentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ChangeConsentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ChangeConsentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListEmergenciesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *EmergencyList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListEmergenciesResponse) GetJSON200() *EmergencyList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListEmergenciesResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListEmergenciesResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ListEmergenciesResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListEmergenciesResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListEmergenciesResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListEmergenciesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListEmergenciesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListEmergenciesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListEmergenciesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type EndEmergencyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r EndEmergencyResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r EndEmergencyResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r EndEmergencyResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r EndEmergencyResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r EndEmergencyResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r EndEmergencyResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r EndEmergencyResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r EndEmergencyResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r EndEmergencyResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r EndEmergencyResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r EndEmergencyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EndEmergencyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EndEmergencyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EndEmergencyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type NextEmergencyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *EmergencyNumber
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r NextEmergencyResponse) GetJSON200() *EmergencyNumber {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r NextEmergencyResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r NextEmergencyResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r NextEmergencyResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r NextEmergencyResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r NextEmergencyResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r NextEmergencyResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r NextEmergencyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r NextEmergencyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r NextEmergencyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r NextEmergencyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ExplainResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Explanation
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExplainResponse) GetJSON200() *Explanation {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ExplainResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ExplainResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ExplainResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ExplainResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ExplainResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ExplainResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ExplainResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ExplainResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ExplainResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ExplainResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ExplainResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExplainResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExplainResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExplainResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -1354,6 +4256,82 @@ func (r ReadOutboxResponse) ContentType() string {
 	return ""
 }
 
+type ListPoliciesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PolicyHistory
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListPoliciesResponse) GetJSON200() *PolicyHistory {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListPoliciesResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListPoliciesResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ListPoliciesResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListPoliciesResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListPoliciesResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListPoliciesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListPoliciesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListPoliciesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListPoliciesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type PreviewResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -1465,6 +4443,332 @@ func (r PreviewResponse) ContentType() string {
 	return ""
 }
 
+type ListProposalsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ProposedList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListProposalsResponse) GetJSON200() *ProposedList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListProposalsResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListProposalsResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListProposalsResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListProposalsResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ListProposalsResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ListProposalsResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ListProposalsResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ListProposalsResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListProposalsResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListProposalsResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListProposalsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListProposalsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListProposalsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListProposalsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeclineProposalResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeclineProposalResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeclineProposalResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeclineProposalResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeclineProposalResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r DeclineProposalResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r DeclineProposalResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r DeclineProposalResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r DeclineProposalResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r DeclineProposalResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeclineProposalResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeclineProposalResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeclineProposalResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeclineProposalResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeclineProposalResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ProposeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *externalRef0.ProposalState
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ProposeResponse) GetJSON200() *externalRef0.ProposalState {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ProposeResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ProposeResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ProposeResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ProposeResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ProposeResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ProposeResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ProposeResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ProposeResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ProposeResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ProposeResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ProposeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ProposeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ProposeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ProposeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ReadStatusResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -1541,6 +4845,51 @@ func (r ReadStatusResponse) ContentType() string {
 	return ""
 }
 
+// ListAgreementsWithResponse The agreements, as the node itself has verified them
+//
+// Of each agreement the version that is in force, or would be if it were not suspended, too early or over. What is only proposed stands in /v1/proposals. As with everything that tells how statements stand, the node asks the hub for new ones first, and goes without where the hub is away.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/agreements (the `ListAgreements` operationId).
+func (c *ClientWithResponses) ListAgreementsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListAgreementsResponse, error) {
+	rsp, err := c.ListAgreements(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAgreementsResponse(rsp)
+}
+
+// SuspendAgreementWithBodyWithResponse Suspend an agreement, at once and alone
+//
+// Signed with the node's own key in the member's name. An agreement that the member suspends already stays as it is. Only the member's root key resumes it: see /v1/statements. A problem that the hub answers with is passed on as it is.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/agreements/{id}/suspension (the `SuspendAgreement` operationId).
+func (c *ClientWithResponses) SuspendAgreementWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuspendAgreementResponse, error) {
+	rsp, err := c.SuspendAgreementWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuspendAgreementResponse(rsp)
+}
+
+// SuspendAgreementWithResponse Suspend an agreement, at once and alone
+//
+// Signed with the node's own key in the member's name. An agreement that the member suspends already stays as it is. Only the member's root key resumes it: see /v1/statements. A problem that the hub answers with is passed on as it is.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/agreements/{id}/suspension (the `SuspendAgreement` operationId).
+func (c *ClientWithResponses) SuspendAgreementWithResponse(ctx context.Context, id string, body SuspendAgreementJSONRequestBody, reqEditors ...RequestEditorFn) (*SuspendAgreementResponse, error) {
+	rsp, err := c.SuspendAgreement(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuspendAgreementResponse(rsp)
+}
+
 // PublishWithBodyWithResponse Compose, sign and queue one version of an alert
 //
 // Runs the national egress policy, signs and stores the alert in the outbox. The answer comes when it is on stable storage, not when the hub has it.
@@ -1571,7 +4920,178 @@ func (c *ClientWithResponses) PublishWithResponse(ctx context.Context, body Publ
 	return ParsePublishResponse(rsp)
 }
 
+// ListBundlesWithResponse The policy bundles that the hub has
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/bundles (the `ListBundles` operationId).
+func (c *ClientWithResponses) ListBundlesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListBundlesResponse, error) {
+	rsp, err := c.ListBundles(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListBundlesResponse(rsp)
+}
+
+// SubmitBundleWithBodyWithResponse Bring a signed policy bundle to the hub
+//
+// It decides nothing until the officers' statement puts it into force. A problem that the hub answers with is passed on as it is.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/bundles (the `SubmitBundle` operationId).
+func (c *ClientWithResponses) SubmitBundleWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SubmitBundleResponse, error) {
+	rsp, err := c.SubmitBundleWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSubmitBundleResponse(rsp)
+}
+
+// SubmitBundleWithResponse Bring a signed policy bundle to the hub
+//
+// It decides nothing until the officers' statement puts it into force. A problem that the hub answers with is passed on as it is.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/bundles (the `SubmitBundle` operationId).
+func (c *ClientWithResponses) SubmitBundleWithResponse(ctx context.Context, body SubmitBundleJSONRequestBody, reqEditors ...RequestEditorFn) (*SubmitBundleResponse, error) {
+	rsp, err := c.SubmitBundle(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSubmitBundleResponse(rsp)
+}
+
+// ReadBundleWithResponse One policy bundle, to be verified by its reader
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/bundles/{digest} (the `ReadBundle` operationId).
+func (c *ClientWithResponses) ReadBundleWithResponse(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*ReadBundleResponse, error) {
+	rsp, err := c.ReadBundle(ctx, digest, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReadBundleResponse(rsp)
+}
+
+// ReadChainWithResponse What is in force in a chain of statements, which the next one names
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/chain (the `ReadChain` operationId).
+func (c *ClientWithResponses) ReadChainWithResponse(ctx context.Context, params *ReadChainParams, reqEditors ...RequestEditorFn) (*ReadChainResponse, error) {
+	rsp, err := c.ReadChain(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReadChainResponse(rsp)
+}
+
+// ListConsentsWithResponse What the member consents to for its own alerts
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/consents (the `ListConsents` operationId).
+func (c *ClientWithResponses) ListConsentsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListConsentsResponse, error) {
+	rsp, err := c.ListConsents(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListConsentsResponse(rsp)
+}
+
+// ChangeConsentWithBodyWithResponse Give or withdraw consent to the release of an own alert
+//
+// Signed with the node's own key. To give adds recipients, to withdraw takes them off again, all of them where none is named. A problem that the hub answers with is passed on.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/consents (the `ChangeConsent` operationId).
+func (c *ClientWithResponses) ChangeConsentWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeConsentResponse, error) {
+	rsp, err := c.ChangeConsentWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeConsentResponse(rsp)
+}
+
+// ChangeConsentWithResponse Give or withdraw consent to the release of an own alert
+//
+// Signed with the node's own key. To give adds recipients, to withdraw takes them off again, all of them where none is named. A problem that the hub answers with is passed on.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/consents (the `ChangeConsent` operationId).
+func (c *ClientWithResponses) ChangeConsentWithResponse(ctx context.Context, body ChangeConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeConsentResponse, error) {
+	rsp, err := c.ChangeConsent(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeConsentResponse(rsp)
+}
+
+// ListEmergenciesWithResponse Emergencies that the member declared or is named in
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/emergencies (the `ListEmergencies` operationId).
+func (c *ClientWithResponses) ListEmergenciesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListEmergenciesResponse, error) {
+	rsp, err := c.ListEmergencies(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListEmergenciesResponse(rsp)
+}
+
+// EndEmergencyWithResponse End the emergency of an own alert before its time
+//
+// Signed with the node's own key. A problem that the hub answers with is passed on as it is.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/emergencies/{id} (the `EndEmergency` operationId).
+func (c *ClientWithResponses) EndEmergencyWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*EndEmergencyResponse, error) {
+	rsp, err := c.EndEmergency(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEndEmergencyResponse(rsp)
+}
+
+// NextEmergencyWithResponse The number of the next emergency of an own alert
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/emergencies/{id} (the `NextEmergency` operationId).
+func (c *ClientWithResponses) NextEmergencyWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*NextEmergencyResponse, error) {
+	rsp, err := c.NextEmergency(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseNextEmergencyResponse(rsp)
+}
+
+// ExplainWithResponse Why an alert goes, or has come, as it does
+//
+// Of an alert of the member's own the hub's answer: who gets what, and why. Of a received one what this member got, and why, from what the node itself has verified; nothing about others. For a user of the node's directory as far as the user may have it, as with the inbox.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/explain/{id} (the `Explain` operationId).
+func (c *ClientWithResponses) ExplainWithResponse(ctx context.Context, id string, params *ExplainParams, reqEditors ...RequestEditorFn) (*ExplainResponse, error) {
+	rsp, err := c.Explain(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExplainResponse(rsp)
+}
+
 // ListInboxWithResponse What was received, oldest first
+//
+// Each alert version stands once, at the place of its latest delivery and with what that holds. A version that is delivered again, because more of it may be released by then or less, moves to its new place: who goes on from the last seq meets it again, with previous_seq.
+// Where the node has a directory of users, user and purpose must be named, and are refused where it has none. A user gets what it may have, as if nothing else had been disclosed: seq is 0, a version stands where the user got what it has of it, and a list goes on from the cursor of its last alert. An unknown and a suspended user get what somebody gets who may have nothing.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -1586,11 +5106,13 @@ func (c *ClientWithResponses) ListInboxWithResponse(ctx context.Context, params 
 
 // ReadInboxWithResponse One received alert, whole
 //
+// For a user of the node's directory, as far as the user may have it: as if nothing else had been disclosed, and not found where that is nothing.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/inbox/{originator}/{id}/{version} (the `ReadInbox` operationId).
-func (c *ClientWithResponses) ReadInboxWithResponse(ctx context.Context, originator string, id string, version int32, reqEditors ...RequestEditorFn) (*ReadInboxResponse, error) {
-	rsp, err := c.ReadInbox(ctx, originator, id, version, reqEditors...)
+func (c *ClientWithResponses) ReadInboxWithResponse(ctx context.Context, originator string, id string, version int32, params *ReadInboxParams, reqEditors ...RequestEditorFn) (*ReadInboxResponse, error) {
+	rsp, err := c.ReadInbox(ctx, originator, id, version, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -1623,6 +5145,19 @@ func (c *ClientWithResponses) ReadOutboxWithResponse(ctx context.Context, id str
 	return ParseReadOutboxResponse(rsp)
 }
 
+// ListPoliciesWithResponse Which policy bundles the officers have brought into force
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/policies (the `ListPolicies` operationId).
+func (c *ClientWithResponses) ListPoliciesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListPoliciesResponse, error) {
+	rsp, err := c.ListPolicies(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListPoliciesResponse(rsp)
+}
+
 // PreviewWithBodyWithResponse Who would get what of a draft, and why
 //
 // Runs the national egress policy, then asks the hub. A problem that the hub answers with is passed on as it is, of whatever kind.
@@ -1653,6 +5188,64 @@ func (c *ClientWithResponses) PreviewWithResponse(ctx context.Context, body Prev
 	return ParsePreviewResponse(rsp)
 }
 
+// ListProposalsWithResponse Statements that wait for further signatures
+//
+// The hub's list, each verified by the node as far as it is signed. One that does not verify says why, and nothing else.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/proposals (the `ListProposals` operationId).
+func (c *ClientWithResponses) ListProposalsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListProposalsResponse, error) {
+	rsp, err := c.ListProposals(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListProposalsResponse(rsp)
+}
+
+// DeclineProposalWithResponse Decline or withdraw a proposal
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/proposals/{digest} (the `DeclineProposal` operationId).
+func (c *ClientWithResponses) DeclineProposalWithResponse(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*DeclineProposalResponse, error) {
+	rsp, err := c.DeclineProposal(ctx, digest, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeclineProposalResponse(rsp)
+}
+
+// ProposeWithBodyWithResponse Bring a statement with the signatures that it has
+//
+// The node verifies it as far as it is signed and hands it to the hub, which brings it into force with the last signature. Then the node knows it when it answers. A problem that the hub answers with is passed on as it is.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/statements (the `Propose` operationId).
+func (c *ClientWithResponses) ProposeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProposeResponse, error) {
+	rsp, err := c.ProposeWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseProposeResponse(rsp)
+}
+
+// ProposeWithResponse Bring a statement with the signatures that it has
+//
+// The node verifies it as far as it is signed and hands it to the hub, which brings it into force with the last signature. Then the node knows it when it answers. A problem that the hub answers with is passed on as it is.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/statements (the `Propose` operationId).
+func (c *ClientWithResponses) ProposeWithResponse(ctx context.Context, body ProposeJSONRequestBody, reqEditors ...RequestEditorFn) (*ProposeResponse, error) {
+	rsp, err := c.Propose(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseProposeResponse(rsp)
+}
+
 // ReadStatusWithResponse How the node does
 //
 // Returns a wrapper object for the known response body format(s).
@@ -1664,6 +5257,159 @@ func (c *ClientWithResponses) ReadStatusWithResponse(ctx context.Context, reqEdi
 		return nil, err
 	}
 	return ParseReadStatusResponse(rsp)
+}
+
+// ParseListAgreementsResponse parses an HTTP response from a ListAgreementsWithResponse call
+func ParseListAgreementsResponse(rsp *http.Response) (*ListAgreementsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAgreementsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AgreementList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSuspendAgreementResponse parses an HTTP response from a SuspendAgreementWithResponse call
+func ParseSuspendAgreementResponse(rsp *http.Response) (*SuspendAgreementResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SuspendAgreementResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
 }
 
 // ParsePublishResponse parses an HTTP response from a PublishWithResponse call
@@ -1714,6 +5460,825 @@ func ParsePublishResponse(rsp *http.Response) (*PublishResponse, error) {
 			return nil, err
 		}
 		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListBundlesResponse parses an HTTP response from a ListBundlesWithResponse call
+func ParseListBundlesResponse(rsp *http.Response) (*ListBundlesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListBundlesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest externalRef0.BundleList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSubmitBundleResponse parses an HTTP response from a SubmitBundleWithResponse call
+func ParseSubmitBundleResponse(rsp *http.Response) (*SubmitBundleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SubmitBundleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseReadBundleResponse parses an HTTP response from a ReadBundleWithResponse call
+func ParseReadBundleResponse(rsp *http.Response) (*ReadBundleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReadBundleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest externalRef0.SignedBundle
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseReadChainResponse parses an HTTP response from a ReadChainWithResponse call
+func ParseReadChainResponse(rsp *http.Response) (*ReadChainResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReadChainResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ChainHead
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListConsentsResponse parses an HTTP response from a ListConsentsWithResponse call
+func ParseListConsentsResponse(rsp *http.Response) (*ListConsentsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListConsentsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ConsentList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseChangeConsentResponse parses an HTTP response from a ChangeConsentWithResponse call
+func ParseChangeConsentResponse(rsp *http.Response) (*ChangeConsentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ChangeConsentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Consent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListEmergenciesResponse parses an HTTP response from a ListEmergenciesWithResponse call
+func ParseListEmergenciesResponse(rsp *http.Response) (*ListEmergenciesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListEmergenciesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest EmergencyList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseEndEmergencyResponse parses an HTTP response from a EndEmergencyWithResponse call
+func ParseEndEmergencyResponse(rsp *http.Response) (*EndEmergencyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EndEmergencyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseNextEmergencyResponse parses an HTTP response from a NextEmergencyWithResponse call
+func ParseNextEmergencyResponse(rsp *http.Response) (*NextEmergencyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &NextEmergencyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest EmergencyNumber
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseExplainResponse parses an HTTP response from a ExplainWithResponse call
+func ParseExplainResponse(rsp *http.Response) (*ExplainResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExplainResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Explanation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
@@ -1992,6 +6557,67 @@ func ParseReadOutboxResponse(rsp *http.Response) (*ReadOutboxResponse, error) {
 	return response, nil
 }
 
+// ParseListPoliciesResponse parses an HTTP response from a ListPoliciesWithResponse call
+func ParseListPoliciesResponse(rsp *http.Response) (*ListPoliciesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListPoliciesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PolicyHistory
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParsePreviewResponse parses an HTTP response from a PreviewWithResponse call
 func ParsePreviewResponse(rsp *http.Response) (*PreviewResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -2008,6 +6634,290 @@ func ParsePreviewResponse(rsp *http.Response) (*PreviewResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest AudienceAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListProposalsResponse parses an HTTP response from a ListProposalsWithResponse call
+func ParseListProposalsResponse(rsp *http.Response) (*ListProposalsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListProposalsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ProposedList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeclineProposalResponse parses an HTTP response from a DeclineProposalWithResponse call
+func ParseDeclineProposalResponse(rsp *http.Response) (*DeclineProposalResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeclineProposalResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseProposeResponse parses an HTTP response from a ProposeWithResponse call
+func ParseProposeResponse(rsp *http.Response) (*ProposeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ProposeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest externalRef0.ProposalState
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -2151,24 +7061,72 @@ func ParseReadStatusResponse(rsp *http.Response) (*ReadStatusResponse, error) {
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListAgreements The agreements, as the node itself has verified them
+	// (GET /v1/agreements)
+	ListAgreements(c *fiber.Ctx) error
+	// SuspendAgreement Suspend an agreement, at once and alone
+	// (PUT /v1/agreements/{id}/suspension)
+	SuspendAgreement(c *fiber.Ctx, id string) error
 	// Publish Compose, sign and queue one version of an alert
 	// (POST /v1/alerts)
 	Publish(c *fiber.Ctx) error
+	// ListBundles The policy bundles that the hub has
+	// (GET /v1/bundles)
+	ListBundles(c *fiber.Ctx) error
+	// SubmitBundle Bring a signed policy bundle to the hub
+	// (POST /v1/bundles)
+	SubmitBundle(c *fiber.Ctx) error
+	// ReadBundle One policy bundle, to be verified by its reader
+	// (GET /v1/bundles/{digest})
+	ReadBundle(c *fiber.Ctx, digest string) error
+	// ReadChain What is in force in a chain of statements, which the next one names
+	// (GET /v1/chain)
+	ReadChain(c *fiber.Ctx, params ReadChainParams) error
+	// ListConsents What the member consents to for its own alerts
+	// (GET /v1/consents)
+	ListConsents(c *fiber.Ctx) error
+	// ChangeConsent Give or withdraw consent to the release of an own alert
+	// (POST /v1/consents)
+	ChangeConsent(c *fiber.Ctx) error
+	// ListEmergencies Emergencies that the member declared or is named in
+	// (GET /v1/emergencies)
+	ListEmergencies(c *fiber.Ctx) error
+	// EndEmergency End the emergency of an own alert before its time
+	// (DELETE /v1/emergencies/{id})
+	EndEmergency(c *fiber.Ctx, id string) error
+	// NextEmergency The number of the next emergency of an own alert
+	// (GET /v1/emergencies/{id})
+	NextEmergency(c *fiber.Ctx, id string) error
+	// Explain Why an alert goes, or has come, as it does
+	// (GET /v1/explain/{id})
+	Explain(c *fiber.Ctx, id string, params ExplainParams) error
 	// ListInbox What was received, oldest first
 	// (GET /v1/inbox)
 	ListInbox(c *fiber.Ctx, params ListInboxParams) error
 	// ReadInbox One received alert, whole
 	// (GET /v1/inbox/{originator}/{id}/{version})
-	ReadInbox(c *fiber.Ctx, originator string, id string, version int32) error
+	ReadInbox(c *fiber.Ctx, originator string, id string, version int32, params ReadInboxParams) error
 	// ListOutbox What was published here, newest first
 	// (GET /v1/outbox)
 	ListOutbox(c *fiber.Ctx, params ListOutboxParams) error
 	// ReadOutbox Where one published version stands
 	// (GET /v1/outbox/{id}/{version})
 	ReadOutbox(c *fiber.Ctx, id string, version int32) error
+	// ListPolicies Which policy bundles the officers have brought into force
+	// (GET /v1/policies)
+	ListPolicies(c *fiber.Ctx) error
 	// Preview Who would get what of a draft, and why
 	// (POST /v1/preview)
 	Preview(c *fiber.Ctx) error
+	// ListProposals Statements that wait for further signatures
+	// (GET /v1/proposals)
+	ListProposals(c *fiber.Ctx) error
+	// DeclineProposal Decline or withdraw a proposal
+	// (DELETE /v1/proposals/{digest})
+	DeclineProposal(c *fiber.Ctx, digest string) error
+	// Propose Bring a statement with the signatures that it has
+	// (POST /v1/statements)
+	Propose(c *fiber.Ctx) error
 	// ReadStatus How the node does
 	// (GET /v1/status)
 	ReadStatus(c *fiber.Ctx) error
@@ -2183,11 +7141,345 @@ type ServerInterfaceWrapper struct {
 type MiddlewareFunc fiber.Handler
 type HandlerMiddlewareFunc func(c *fiber.Ctx, next fiber.Handler) error
 
+// ListAgreements operation middleware
+func (siw *ServerInterfaceWrapper) ListAgreements(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListAgreements(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// SuspendAgreement operation middleware
+func (siw *ServerInterfaceWrapper) SuspendAgreement(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.SuspendAgreement(c, id)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // Publish operation middleware
 func (siw *ServerInterfaceWrapper) Publish(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.Publish(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListBundles operation middleware
+func (siw *ServerInterfaceWrapper) ListBundles(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListBundles(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// SubmitBundle operation middleware
+func (siw *ServerInterfaceWrapper) SubmitBundle(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.SubmitBundle(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ReadBundle operation middleware
+func (siw *ServerInterfaceWrapper) ReadBundle(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "digest" -------------
+	var digest string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "digest", c.Params("digest"), &digest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter digest: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ReadBundle(c, digest)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ReadChain operation middleware
+func (siw *ServerInterfaceWrapper) ReadChain(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReadChainParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Required query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "type", query, &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter type: %w", err).Error())
+	}
+
+	// ------------- Required query parameter "subject" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "subject", query, &params.Subject, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter subject: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ReadChain(c, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListConsents operation middleware
+func (siw *ServerInterfaceWrapper) ListConsents(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListConsents(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ChangeConsent operation middleware
+func (siw *ServerInterfaceWrapper) ChangeConsent(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ChangeConsent(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListEmergencies operation middleware
+func (siw *ServerInterfaceWrapper) ListEmergencies(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListEmergencies(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// EndEmergency operation middleware
+func (siw *ServerInterfaceWrapper) EndEmergency(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.EndEmergency(c, id)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// NextEmergency operation middleware
+func (siw *ServerInterfaceWrapper) NextEmergency(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.NextEmergency(c, id)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// Explain operation middleware
+func (siw *ServerInterfaceWrapper) Explain(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExplainParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", query, &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter from: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "version", query, &params.Version, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter version: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user", query, &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter user: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "purpose" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "purpose", query, &params.Purpose, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter purpose: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.Explain(c, id, params)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2223,11 +7515,32 @@ func (siw *ServerInterfaceWrapper) ListInbox(c *fiber.Ctx) error {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter after: %w", err).Error())
 	}
 
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", query, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter cursor: %w", err).Error())
+	}
+
 	// ------------- Optional query parameter "limit" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", query, &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter limit: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user", query, &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter user: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "purpose" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "purpose", query, &params.Purpose, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter purpose: %w", err).Error())
 	}
 
 	handler := func(c *fiber.Ctx) error {
@@ -2275,8 +7588,31 @@ func (siw *ServerInterfaceWrapper) ReadInbox(c *fiber.Ctx) error {
 		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter version: %w", err).Error())
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReadInboxParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user", query, &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter user: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "purpose" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "purpose", query, &params.Purpose, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter purpose: %w", err).Error())
+	}
+
 	handler := func(c *fiber.Ctx) error {
-		return siw.Handler.ReadInbox(c, originator, id, version)
+		return siw.Handler.ReadInbox(c, originator, id, version, params)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2364,11 +7700,94 @@ func (siw *ServerInterfaceWrapper) ReadOutbox(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// ListPolicies operation middleware
+func (siw *ServerInterfaceWrapper) ListPolicies(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListPolicies(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // Preview operation middleware
 func (siw *ServerInterfaceWrapper) Preview(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.Preview(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListProposals operation middleware
+func (siw *ServerInterfaceWrapper) ListProposals(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListProposals(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// DeclineProposal operation middleware
+func (siw *ServerInterfaceWrapper) DeclineProposal(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "digest" -------------
+	var digest string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "digest", c.Params("digest"), &digest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter digest: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.DeclineProposal(c, digest)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// Propose operation middleware
+func (siw *ServerInterfaceWrapper) Propose(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.Propose(c)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2437,9 +7856,213 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Get(options.BaseURL+"/v1/status", wrapper.ReadStatus)
 
+	router.Get(options.BaseURL+"/v1/agreements", wrapper.ListAgreements)
+
+	router.Put(options.BaseURL+"/v1/agreements/:id/suspension", wrapper.SuspendAgreement)
+
+	router.Get(options.BaseURL+"/v1/chain", wrapper.ReadChain)
+
+	router.Post(options.BaseURL+"/v1/statements", wrapper.Propose)
+
+	router.Get(options.BaseURL+"/v1/proposals", wrapper.ListProposals)
+
+	router.Delete(options.BaseURL+"/v1/proposals/:digest", wrapper.DeclineProposal)
+
+	router.Get(options.BaseURL+"/v1/consents", wrapper.ListConsents)
+
+	router.Post(options.BaseURL+"/v1/consents", wrapper.ChangeConsent)
+
+	router.Get(options.BaseURL+"/v1/emergencies", wrapper.ListEmergencies)
+
+	router.Delete(options.BaseURL+"/v1/emergencies/:id", wrapper.EndEmergency)
+
+	router.Get(options.BaseURL+"/v1/emergencies/:id", wrapper.NextEmergency)
+
+	router.Get(options.BaseURL+"/v1/explain/:id", wrapper.Explain)
+
+	router.Get(options.BaseURL+"/v1/policies", wrapper.ListPolicies)
+
+	router.Get(options.BaseURL+"/v1/bundles", wrapper.ListBundles)
+
+	router.Post(options.BaseURL+"/v1/bundles", wrapper.SubmitBundle)
+
+	router.Get(options.BaseURL+"/v1/bundles/:digest", wrapper.ReadBundle)
+
 }
 
 type ProblemApplicationProblemPlusJSONResponse externalRef0.Problem
+
+type ListAgreementsRequestObject struct {
+}
+
+type ListAgreementsResponseObject interface {
+	VisitListAgreementsResponse(ctx *fiber.Ctx) error
+}
+
+type ListAgreements200JSONResponse AgreementList
+
+func (response ListAgreements200JSONResponse) VisitListAgreementsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListAgreements400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListAgreements400ApplicationProblemPlusJSONResponse) VisitListAgreementsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ListAgreements401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListAgreements401ApplicationProblemPlusJSONResponse) VisitListAgreementsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ListAgreements413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListAgreements413ApplicationProblemPlusJSONResponse) VisitListAgreementsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ListAgreements500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListAgreements500ApplicationProblemPlusJSONResponse) VisitListAgreementsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ListAgreements503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListAgreements503ApplicationProblemPlusJSONResponse) VisitListAgreementsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type SuspendAgreementRequestObject struct {
+	Id   string `json:"id"`
+	Body *SuspendAgreementJSONRequestBody
+}
+
+type SuspendAgreementResponseObject interface {
+	VisitSuspendAgreementResponse(ctx *fiber.Ctx) error
+}
+
+type SuspendAgreement204Response struct {
+}
+
+func (response SuspendAgreement204Response) VisitSuspendAgreementResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type SuspendAgreement400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response SuspendAgreement400ApplicationProblemPlusJSONResponse) VisitSuspendAgreementResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type SuspendAgreement401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response SuspendAgreement401ApplicationProblemPlusJSONResponse) VisitSuspendAgreementResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type SuspendAgreement403ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response SuspendAgreement403ApplicationProblemPlusJSONResponse) VisitSuspendAgreementResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(403)
+
+	return ctx.JSON(&response)
+}
+
+type SuspendAgreement404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response SuspendAgreement404ApplicationProblemPlusJSONResponse) VisitSuspendAgreementResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type SuspendAgreement409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response SuspendAgreement409ApplicationProblemPlusJSONResponse) VisitSuspendAgreementResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
+
+	return ctx.JSON(&response)
+}
+
+type SuspendAgreement413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response SuspendAgreement413ApplicationProblemPlusJSONResponse) VisitSuspendAgreementResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type SuspendAgreement422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response SuspendAgreement422ApplicationProblemPlusJSONResponse) VisitSuspendAgreementResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(422)
+
+	return ctx.JSON(&response)
+}
+
+type SuspendAgreement429ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response SuspendAgreement429ApplicationProblemPlusJSONResponse) VisitSuspendAgreementResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
+type SuspendAgreement500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response SuspendAgreement500ApplicationProblemPlusJSONResponse) VisitSuspendAgreementResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type SuspendAgreement503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response SuspendAgreement503ApplicationProblemPlusJSONResponse) VisitSuspendAgreementResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
 
 type PublishRequestObject struct {
 	Body *PublishJSONRequestBody
@@ -2514,6 +8137,921 @@ func (response Publish503ApplicationProblemPlusJSONResponse) VisitPublishRespons
 	return ctx.JSON(&response)
 }
 
+type ListBundlesRequestObject struct {
+}
+
+type ListBundlesResponseObject interface {
+	VisitListBundlesResponse(ctx *fiber.Ctx) error
+}
+
+type ListBundles200JSONResponse externalRef0.BundleList
+
+func (response ListBundles200JSONResponse) VisitListBundlesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListBundles400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListBundles400ApplicationProblemPlusJSONResponse) VisitListBundlesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ListBundles401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListBundles401ApplicationProblemPlusJSONResponse) VisitListBundlesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ListBundles403ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListBundles403ApplicationProblemPlusJSONResponse) VisitListBundlesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(403)
+
+	return ctx.JSON(&response)
+}
+
+type ListBundles404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListBundles404ApplicationProblemPlusJSONResponse) VisitListBundlesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type ListBundles409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListBundles409ApplicationProblemPlusJSONResponse) VisitListBundlesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
+
+	return ctx.JSON(&response)
+}
+
+type ListBundles413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListBundles413ApplicationProblemPlusJSONResponse) VisitListBundlesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ListBundles422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListBundles422ApplicationProblemPlusJSONResponse) VisitListBundlesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(422)
+
+	return ctx.JSON(&response)
+}
+
+type ListBundles429ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListBundles429ApplicationProblemPlusJSONResponse) VisitListBundlesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
+type ListBundles500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListBundles500ApplicationProblemPlusJSONResponse) VisitListBundlesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ListBundles503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListBundles503ApplicationProblemPlusJSONResponse) VisitListBundlesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type SubmitBundleRequestObject struct {
+	Body *SubmitBundleJSONRequestBody
+}
+
+type SubmitBundleResponseObject interface {
+	VisitSubmitBundleResponse(ctx *fiber.Ctx) error
+}
+
+type SubmitBundle204Response struct {
+}
+
+func (response SubmitBundle204Response) VisitSubmitBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type SubmitBundle400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response SubmitBundle400ApplicationProblemPlusJSONResponse) VisitSubmitBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type SubmitBundle401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response SubmitBundle401ApplicationProblemPlusJSONResponse) VisitSubmitBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type SubmitBundle403ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response SubmitBundle403ApplicationProblemPlusJSONResponse) VisitSubmitBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(403)
+
+	return ctx.JSON(&response)
+}
+
+type SubmitBundle404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response SubmitBundle404ApplicationProblemPlusJSONResponse) VisitSubmitBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type SubmitBundle409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response SubmitBundle409ApplicationProblemPlusJSONResponse) VisitSubmitBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
+
+	return ctx.JSON(&response)
+}
+
+type SubmitBundle413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response SubmitBundle413ApplicationProblemPlusJSONResponse) VisitSubmitBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type SubmitBundle422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response SubmitBundle422ApplicationProblemPlusJSONResponse) VisitSubmitBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(422)
+
+	return ctx.JSON(&response)
+}
+
+type SubmitBundle429ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response SubmitBundle429ApplicationProblemPlusJSONResponse) VisitSubmitBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
+type SubmitBundle500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response SubmitBundle500ApplicationProblemPlusJSONResponse) VisitSubmitBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type SubmitBundle503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response SubmitBundle503ApplicationProblemPlusJSONResponse) VisitSubmitBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type ReadBundleRequestObject struct {
+	Digest string `json:"digest"`
+}
+
+type ReadBundleResponseObject interface {
+	VisitReadBundleResponse(ctx *fiber.Ctx) error
+}
+
+type ReadBundle200JSONResponse externalRef0.SignedBundle
+
+func (response ReadBundle200JSONResponse) VisitReadBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ReadBundle400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ReadBundle400ApplicationProblemPlusJSONResponse) VisitReadBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ReadBundle401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadBundle401ApplicationProblemPlusJSONResponse) VisitReadBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ReadBundle403ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadBundle403ApplicationProblemPlusJSONResponse) VisitReadBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(403)
+
+	return ctx.JSON(&response)
+}
+
+type ReadBundle404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadBundle404ApplicationProblemPlusJSONResponse) VisitReadBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type ReadBundle409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadBundle409ApplicationProblemPlusJSONResponse) VisitReadBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
+
+	return ctx.JSON(&response)
+}
+
+type ReadBundle413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadBundle413ApplicationProblemPlusJSONResponse) VisitReadBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ReadBundle422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadBundle422ApplicationProblemPlusJSONResponse) VisitReadBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(422)
+
+	return ctx.JSON(&response)
+}
+
+type ReadBundle429ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadBundle429ApplicationProblemPlusJSONResponse) VisitReadBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
+type ReadBundle500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadBundle500ApplicationProblemPlusJSONResponse) VisitReadBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ReadBundle503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadBundle503ApplicationProblemPlusJSONResponse) VisitReadBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type ReadChainRequestObject struct {
+	Params ReadChainParams
+}
+
+type ReadChainResponseObject interface {
+	VisitReadChainResponse(ctx *fiber.Ctx) error
+}
+
+type ReadChain200JSONResponse ChainHead
+
+func (response ReadChain200JSONResponse) VisitReadChainResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ReadChain400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ReadChain400ApplicationProblemPlusJSONResponse) VisitReadChainResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ReadChain401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadChain401ApplicationProblemPlusJSONResponse) VisitReadChainResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ReadChain413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadChain413ApplicationProblemPlusJSONResponse) VisitReadChainResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ReadChain500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadChain500ApplicationProblemPlusJSONResponse) VisitReadChainResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ReadChain503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadChain503ApplicationProblemPlusJSONResponse) VisitReadChainResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type ListConsentsRequestObject struct {
+}
+
+type ListConsentsResponseObject interface {
+	VisitListConsentsResponse(ctx *fiber.Ctx) error
+}
+
+type ListConsents200JSONResponse ConsentList
+
+func (response ListConsents200JSONResponse) VisitListConsentsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListConsents400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents400ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ListConsents401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListConsents401ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ListConsents413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListConsents413ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ListConsents500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListConsents500ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ListConsents503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListConsents503ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type ChangeConsentRequestObject struct {
+	Body *ChangeConsentJSONRequestBody
+}
+
+type ChangeConsentResponseObject interface {
+	VisitChangeConsentResponse(ctx *fiber.Ctx) error
+}
+
+type ChangeConsent200JSONResponse Consent
+
+func (response ChangeConsent200JSONResponse) VisitChangeConsentResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ChangeConsent400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeConsent400ApplicationProblemPlusJSONResponse) VisitChangeConsentResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ChangeConsent401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ChangeConsent401ApplicationProblemPlusJSONResponse) VisitChangeConsentResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ChangeConsent403ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ChangeConsent403ApplicationProblemPlusJSONResponse) VisitChangeConsentResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(403)
+
+	return ctx.JSON(&response)
+}
+
+type ChangeConsent404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ChangeConsent404ApplicationProblemPlusJSONResponse) VisitChangeConsentResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type ChangeConsent409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ChangeConsent409ApplicationProblemPlusJSONResponse) VisitChangeConsentResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
+
+	return ctx.JSON(&response)
+}
+
+type ChangeConsent413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ChangeConsent413ApplicationProblemPlusJSONResponse) VisitChangeConsentResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ChangeConsent422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ChangeConsent422ApplicationProblemPlusJSONResponse) VisitChangeConsentResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(422)
+
+	return ctx.JSON(&response)
+}
+
+type ChangeConsent429ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ChangeConsent429ApplicationProblemPlusJSONResponse) VisitChangeConsentResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
+type ChangeConsent500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ChangeConsent500ApplicationProblemPlusJSONResponse) VisitChangeConsentResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ChangeConsent503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ChangeConsent503ApplicationProblemPlusJSONResponse) VisitChangeConsentResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type ListEmergenciesRequestObject struct {
+}
+
+type ListEmergenciesResponseObject interface {
+	VisitListEmergenciesResponse(ctx *fiber.Ctx) error
+}
+
+type ListEmergencies200JSONResponse EmergencyList
+
+func (response ListEmergencies200JSONResponse) VisitListEmergenciesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListEmergencies400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListEmergencies400ApplicationProblemPlusJSONResponse) VisitListEmergenciesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ListEmergencies401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListEmergencies401ApplicationProblemPlusJSONResponse) VisitListEmergenciesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ListEmergencies413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListEmergencies413ApplicationProblemPlusJSONResponse) VisitListEmergenciesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ListEmergencies500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListEmergencies500ApplicationProblemPlusJSONResponse) VisitListEmergenciesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ListEmergencies503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListEmergencies503ApplicationProblemPlusJSONResponse) VisitListEmergenciesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type EndEmergencyRequestObject struct {
+	Id string `json:"id"`
+}
+
+type EndEmergencyResponseObject interface {
+	VisitEndEmergencyResponse(ctx *fiber.Ctx) error
+}
+
+type EndEmergency204Response struct {
+}
+
+func (response EndEmergency204Response) VisitEndEmergencyResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type EndEmergency400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response EndEmergency400ApplicationProblemPlusJSONResponse) VisitEndEmergencyResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type EndEmergency401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response EndEmergency401ApplicationProblemPlusJSONResponse) VisitEndEmergencyResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type EndEmergency403ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response EndEmergency403ApplicationProblemPlusJSONResponse) VisitEndEmergencyResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(403)
+
+	return ctx.JSON(&response)
+}
+
+type EndEmergency404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response EndEmergency404ApplicationProblemPlusJSONResponse) VisitEndEmergencyResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type EndEmergency409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response EndEmergency409ApplicationProblemPlusJSONResponse) VisitEndEmergencyResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
+
+	return ctx.JSON(&response)
+}
+
+type EndEmergency413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response EndEmergency413ApplicationProblemPlusJSONResponse) VisitEndEmergencyResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type EndEmergency422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response EndEmergency422ApplicationProblemPlusJSONResponse) VisitEndEmergencyResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(422)
+
+	return ctx.JSON(&response)
+}
+
+type EndEmergency429ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response EndEmergency429ApplicationProblemPlusJSONResponse) VisitEndEmergencyResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
+type EndEmergency500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response EndEmergency500ApplicationProblemPlusJSONResponse) VisitEndEmergencyResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type EndEmergency503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response EndEmergency503ApplicationProblemPlusJSONResponse) VisitEndEmergencyResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type NextEmergencyRequestObject struct {
+	Id string `json:"id"`
+}
+
+type NextEmergencyResponseObject interface {
+	VisitNextEmergencyResponse(ctx *fiber.Ctx) error
+}
+
+type NextEmergency200JSONResponse EmergencyNumber
+
+func (response NextEmergency200JSONResponse) VisitNextEmergencyResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type NextEmergency400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response NextEmergency400ApplicationProblemPlusJSONResponse) VisitNextEmergencyResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type NextEmergency401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response NextEmergency401ApplicationProblemPlusJSONResponse) VisitNextEmergencyResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type NextEmergency404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response NextEmergency404ApplicationProblemPlusJSONResponse) VisitNextEmergencyResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type NextEmergency413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response NextEmergency413ApplicationProblemPlusJSONResponse) VisitNextEmergencyResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type NextEmergency500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response NextEmergency500ApplicationProblemPlusJSONResponse) VisitNextEmergencyResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type NextEmergency503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response NextEmergency503ApplicationProblemPlusJSONResponse) VisitNextEmergencyResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type ExplainRequestObject struct {
+	Id     string `json:"id"`
+	Params ExplainParams
+}
+
+type ExplainResponseObject interface {
+	VisitExplainResponse(ctx *fiber.Ctx) error
+}
+
+type Explain200JSONResponse Explanation
+
+func (response Explain200JSONResponse) VisitExplainResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type Explain400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response Explain400ApplicationProblemPlusJSONResponse) VisitExplainResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type Explain401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Explain401ApplicationProblemPlusJSONResponse) VisitExplainResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type Explain403ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Explain403ApplicationProblemPlusJSONResponse) VisitExplainResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(403)
+
+	return ctx.JSON(&response)
+}
+
+type Explain404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Explain404ApplicationProblemPlusJSONResponse) VisitExplainResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type Explain409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Explain409ApplicationProblemPlusJSONResponse) VisitExplainResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
+
+	return ctx.JSON(&response)
+}
+
+type Explain413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Explain413ApplicationProblemPlusJSONResponse) VisitExplainResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type Explain422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Explain422ApplicationProblemPlusJSONResponse) VisitExplainResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(422)
+
+	return ctx.JSON(&response)
+}
+
+type Explain429ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Explain429ApplicationProblemPlusJSONResponse) VisitExplainResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
+type Explain500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Explain500ApplicationProblemPlusJSONResponse) VisitExplainResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type Explain503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Explain503ApplicationProblemPlusJSONResponse) VisitExplainResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
 type ListInboxRequestObject struct {
 	Params ListInboxParams
 }
@@ -2582,6 +9120,7 @@ type ReadInboxRequestObject struct {
 	Originator string `json:"originator"`
 	Id         string `json:"id"`
 	Version    int32  `json:"version"`
+	Params     ReadInboxParams
 }
 
 type ReadInboxResponseObject interface {
@@ -2791,6 +9330,69 @@ func (response ReadOutbox503ApplicationProblemPlusJSONResponse) VisitReadOutboxR
 	return ctx.JSON(&response)
 }
 
+type ListPoliciesRequestObject struct {
+}
+
+type ListPoliciesResponseObject interface {
+	VisitListPoliciesResponse(ctx *fiber.Ctx) error
+}
+
+type ListPolicies200JSONResponse PolicyHistory
+
+func (response ListPolicies200JSONResponse) VisitListPoliciesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListPolicies400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListPolicies400ApplicationProblemPlusJSONResponse) VisitListPoliciesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ListPolicies401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListPolicies401ApplicationProblemPlusJSONResponse) VisitListPoliciesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ListPolicies413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListPolicies413ApplicationProblemPlusJSONResponse) VisitListPoliciesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ListPolicies500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListPolicies500ApplicationProblemPlusJSONResponse) VisitListPoliciesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ListPolicies503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListPolicies503ApplicationProblemPlusJSONResponse) VisitListPoliciesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
 type PreviewRequestObject struct {
 	Body *PreviewJSONRequestBody
 }
@@ -2900,6 +9502,331 @@ func (response Preview503ApplicationProblemPlusJSONResponse) VisitPreviewRespons
 	return ctx.JSON(&response)
 }
 
+type ListProposalsRequestObject struct {
+}
+
+type ListProposalsResponseObject interface {
+	VisitListProposalsResponse(ctx *fiber.Ctx) error
+}
+
+type ListProposals200JSONResponse ProposedList
+
+func (response ListProposals200JSONResponse) VisitListProposalsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListProposals400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListProposals400ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ListProposals401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListProposals401ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ListProposals403ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListProposals403ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(403)
+
+	return ctx.JSON(&response)
+}
+
+type ListProposals404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListProposals404ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type ListProposals409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListProposals409ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
+
+	return ctx.JSON(&response)
+}
+
+type ListProposals413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListProposals413ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ListProposals422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListProposals422ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(422)
+
+	return ctx.JSON(&response)
+}
+
+type ListProposals429ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListProposals429ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
+type ListProposals500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListProposals500ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ListProposals503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListProposals503ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type DeclineProposalRequestObject struct {
+	Digest string `json:"digest"`
+}
+
+type DeclineProposalResponseObject interface {
+	VisitDeclineProposalResponse(ctx *fiber.Ctx) error
+}
+
+type DeclineProposal204Response struct {
+}
+
+func (response DeclineProposal204Response) VisitDeclineProposalResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type DeclineProposal400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response DeclineProposal400ApplicationProblemPlusJSONResponse) VisitDeclineProposalResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type DeclineProposal401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response DeclineProposal401ApplicationProblemPlusJSONResponse) VisitDeclineProposalResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type DeclineProposal403ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response DeclineProposal403ApplicationProblemPlusJSONResponse) VisitDeclineProposalResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(403)
+
+	return ctx.JSON(&response)
+}
+
+type DeclineProposal404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response DeclineProposal404ApplicationProblemPlusJSONResponse) VisitDeclineProposalResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type DeclineProposal409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response DeclineProposal409ApplicationProblemPlusJSONResponse) VisitDeclineProposalResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
+
+	return ctx.JSON(&response)
+}
+
+type DeclineProposal413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response DeclineProposal413ApplicationProblemPlusJSONResponse) VisitDeclineProposalResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type DeclineProposal422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response DeclineProposal422ApplicationProblemPlusJSONResponse) VisitDeclineProposalResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(422)
+
+	return ctx.JSON(&response)
+}
+
+type DeclineProposal429ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response DeclineProposal429ApplicationProblemPlusJSONResponse) VisitDeclineProposalResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
+type DeclineProposal500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response DeclineProposal500ApplicationProblemPlusJSONResponse) VisitDeclineProposalResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type DeclineProposal503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response DeclineProposal503ApplicationProblemPlusJSONResponse) VisitDeclineProposalResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type ProposeRequestObject struct {
+	Body *ProposeJSONRequestBody
+}
+
+type ProposeResponseObject interface {
+	VisitProposeResponse(ctx *fiber.Ctx) error
+}
+
+type Propose200JSONResponse externalRef0.ProposalState
+
+func (response Propose200JSONResponse) VisitProposeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type Propose400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response Propose400ApplicationProblemPlusJSONResponse) VisitProposeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type Propose401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Propose401ApplicationProblemPlusJSONResponse) VisitProposeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type Propose403ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Propose403ApplicationProblemPlusJSONResponse) VisitProposeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(403)
+
+	return ctx.JSON(&response)
+}
+
+type Propose404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Propose404ApplicationProblemPlusJSONResponse) VisitProposeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type Propose409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Propose409ApplicationProblemPlusJSONResponse) VisitProposeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
+
+	return ctx.JSON(&response)
+}
+
+type Propose413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Propose413ApplicationProblemPlusJSONResponse) VisitProposeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type Propose422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Propose422ApplicationProblemPlusJSONResponse) VisitProposeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(422)
+
+	return ctx.JSON(&response)
+}
+
+type Propose429ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Propose429ApplicationProblemPlusJSONResponse) VisitProposeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
+type Propose500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Propose500ApplicationProblemPlusJSONResponse) VisitProposeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type Propose503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Propose503ApplicationProblemPlusJSONResponse) VisitProposeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
 type ReadStatusRequestObject struct {
 }
 
@@ -2965,9 +9892,45 @@ func (response ReadStatus503ApplicationProblemPlusJSONResponse) VisitReadStatusR
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListAgreements The agreements, as the node itself has verified them
+	// (GET /v1/agreements)
+	ListAgreements(ctx context.Context, request ListAgreementsRequestObject) (ListAgreementsResponseObject, error)
+	// SuspendAgreement Suspend an agreement, at once and alone
+	// (PUT /v1/agreements/{id}/suspension)
+	SuspendAgreement(ctx context.Context, request SuspendAgreementRequestObject) (SuspendAgreementResponseObject, error)
 	// Publish Compose, sign and queue one version of an alert
 	// (POST /v1/alerts)
 	Publish(ctx context.Context, request PublishRequestObject) (PublishResponseObject, error)
+	// ListBundles The policy bundles that the hub has
+	// (GET /v1/bundles)
+	ListBundles(ctx context.Context, request ListBundlesRequestObject) (ListBundlesResponseObject, error)
+	// SubmitBundle Bring a signed policy bundle to the hub
+	// (POST /v1/bundles)
+	SubmitBundle(ctx context.Context, request SubmitBundleRequestObject) (SubmitBundleResponseObject, error)
+	// ReadBundle One policy bundle, to be verified by its reader
+	// (GET /v1/bundles/{digest})
+	ReadBundle(ctx context.Context, request ReadBundleRequestObject) (ReadBundleResponseObject, error)
+	// ReadChain What is in force in a chain of statements, which the next one names
+	// (GET /v1/chain)
+	ReadChain(ctx context.Context, request ReadChainRequestObject) (ReadChainResponseObject, error)
+	// ListConsents What the member consents to for its own alerts
+	// (GET /v1/consents)
+	ListConsents(ctx context.Context, request ListConsentsRequestObject) (ListConsentsResponseObject, error)
+	// ChangeConsent Give or withdraw consent to the release of an own alert
+	// (POST /v1/consents)
+	ChangeConsent(ctx context.Context, request ChangeConsentRequestObject) (ChangeConsentResponseObject, error)
+	// ListEmergencies Emergencies that the member declared or is named in
+	// (GET /v1/emergencies)
+	ListEmergencies(ctx context.Context, request ListEmergenciesRequestObject) (ListEmergenciesResponseObject, error)
+	// EndEmergency End the emergency of an own alert before its time
+	// (DELETE /v1/emergencies/{id})
+	EndEmergency(ctx context.Context, request EndEmergencyRequestObject) (EndEmergencyResponseObject, error)
+	// NextEmergency The number of the next emergency of an own alert
+	// (GET /v1/emergencies/{id})
+	NextEmergency(ctx context.Context, request NextEmergencyRequestObject) (NextEmergencyResponseObject, error)
+	// Explain Why an alert goes, or has come, as it does
+	// (GET /v1/explain/{id})
+	Explain(ctx context.Context, request ExplainRequestObject) (ExplainResponseObject, error)
 	// ListInbox What was received, oldest first
 	// (GET /v1/inbox)
 	ListInbox(ctx context.Context, request ListInboxRequestObject) (ListInboxResponseObject, error)
@@ -2980,9 +9943,21 @@ type StrictServerInterface interface {
 	// ReadOutbox Where one published version stands
 	// (GET /v1/outbox/{id}/{version})
 	ReadOutbox(ctx context.Context, request ReadOutboxRequestObject) (ReadOutboxResponseObject, error)
+	// ListPolicies Which policy bundles the officers have brought into force
+	// (GET /v1/policies)
+	ListPolicies(ctx context.Context, request ListPoliciesRequestObject) (ListPoliciesResponseObject, error)
 	// Preview Who would get what of a draft, and why
 	// (POST /v1/preview)
 	Preview(ctx context.Context, request PreviewRequestObject) (PreviewResponseObject, error)
+	// ListProposals Statements that wait for further signatures
+	// (GET /v1/proposals)
+	ListProposals(ctx context.Context, request ListProposalsRequestObject) (ListProposalsResponseObject, error)
+	// DeclineProposal Decline or withdraw a proposal
+	// (DELETE /v1/proposals/{digest})
+	DeclineProposal(ctx context.Context, request DeclineProposalRequestObject) (DeclineProposalResponseObject, error)
+	// Propose Bring a statement with the signatures that it has
+	// (POST /v1/statements)
+	Propose(ctx context.Context, request ProposeRequestObject) (ProposeResponseObject, error)
 	// ReadStatus How the node does
 	// (GET /v1/status)
 	ReadStatus(ctx context.Context, request ReadStatusRequestObject) (ReadStatusResponseObject, error)
@@ -3005,6 +9980,72 @@ type strictHandler struct {
 // validation. It is defined here as well so generated code does not import the
 // middleware; keep it in sync with fibermiddleware.ValidatedBodyLocalsKey.
 const validatedBodyLocalsKey = "x-oapi-codegen-validated-body"
+
+// ListAgreements operation middleware
+func (sh *strictHandler) ListAgreements(ctx *fiber.Ctx) error {
+	var request ListAgreementsRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAgreements(ctx.UserContext(), request.(ListAgreementsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAgreements")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAgreementsResponseObject); ok {
+		if err := validResponse.VisitListAgreementsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SuspendAgreement operation middleware
+func (sh *strictHandler) SuspendAgreement(ctx *fiber.Ctx, id string) error {
+	var request SuspendAgreementRequestObject
+
+	request.Id = id
+
+	var body SuspendAgreementJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.SuspendAgreement(ctx.UserContext(), request.(SuspendAgreementRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SuspendAgreement")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SuspendAgreementResponseObject); ok {
+		if err := validResponse.VisitSuspendAgreementResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
 
 // Publish operation middleware
 func (sh *strictHandler) Publish(ctx *fiber.Ctx) error {
@@ -3045,6 +10086,295 @@ func (sh *strictHandler) Publish(ctx *fiber.Ctx) error {
 	return nil
 }
 
+// ListBundles operation middleware
+func (sh *strictHandler) ListBundles(ctx *fiber.Ctx) error {
+	var request ListBundlesRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListBundles(ctx.UserContext(), request.(ListBundlesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListBundles")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListBundlesResponseObject); ok {
+		if err := validResponse.VisitListBundlesResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SubmitBundle operation middleware
+func (sh *strictHandler) SubmitBundle(ctx *fiber.Ctx) error {
+	var request SubmitBundleRequestObject
+
+	var body SubmitBundleJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.SubmitBundle(ctx.UserContext(), request.(SubmitBundleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SubmitBundle")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SubmitBundleResponseObject); ok {
+		if err := validResponse.VisitSubmitBundleResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReadBundle operation middleware
+func (sh *strictHandler) ReadBundle(ctx *fiber.Ctx, digest string) error {
+	var request ReadBundleRequestObject
+
+	request.Digest = digest
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadBundle(ctx.UserContext(), request.(ReadBundleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadBundle")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReadBundleResponseObject); ok {
+		if err := validResponse.VisitReadBundleResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReadChain operation middleware
+func (sh *strictHandler) ReadChain(ctx *fiber.Ctx, params ReadChainParams) error {
+	var request ReadChainRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadChain(ctx.UserContext(), request.(ReadChainRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadChain")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReadChainResponseObject); ok {
+		if err := validResponse.VisitReadChainResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListConsents operation middleware
+func (sh *strictHandler) ListConsents(ctx *fiber.Ctx) error {
+	var request ListConsentsRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListConsents(ctx.UserContext(), request.(ListConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListConsentsResponseObject); ok {
+		if err := validResponse.VisitListConsentsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ChangeConsent operation middleware
+func (sh *strictHandler) ChangeConsent(ctx *fiber.Ctx) error {
+	var request ChangeConsentRequestObject
+
+	var body ChangeConsentJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeConsent(ctx.UserContext(), request.(ChangeConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ChangeConsentResponseObject); ok {
+		if err := validResponse.VisitChangeConsentResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListEmergencies operation middleware
+func (sh *strictHandler) ListEmergencies(ctx *fiber.Ctx) error {
+	var request ListEmergenciesRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListEmergencies(ctx.UserContext(), request.(ListEmergenciesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListEmergencies")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListEmergenciesResponseObject); ok {
+		if err := validResponse.VisitListEmergenciesResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndEmergency operation middleware
+func (sh *strictHandler) EndEmergency(ctx *fiber.Ctx, id string) error {
+	var request EndEmergencyRequestObject
+
+	request.Id = id
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.EndEmergency(ctx.UserContext(), request.(EndEmergencyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndEmergency")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndEmergencyResponseObject); ok {
+		if err := validResponse.VisitEndEmergencyResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// NextEmergency operation middleware
+func (sh *strictHandler) NextEmergency(ctx *fiber.Ctx, id string) error {
+	var request NextEmergencyRequestObject
+
+	request.Id = id
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.NextEmergency(ctx.UserContext(), request.(NextEmergencyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "NextEmergency")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(NextEmergencyResponseObject); ok {
+		if err := validResponse.VisitNextEmergencyResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Explain operation middleware
+func (sh *strictHandler) Explain(ctx *fiber.Ctx, id string, params ExplainParams) error {
+	var request ExplainRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.Explain(ctx.UserContext(), request.(ExplainRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Explain")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExplainResponseObject); ok {
+		if err := validResponse.VisitExplainResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListInbox operation middleware
 func (sh *strictHandler) ListInbox(ctx *fiber.Ctx, params ListInboxParams) error {
 	var request ListInboxRequestObject
@@ -3073,12 +10403,13 @@ func (sh *strictHandler) ListInbox(ctx *fiber.Ctx, params ListInboxParams) error
 }
 
 // ReadInbox operation middleware
-func (sh *strictHandler) ReadInbox(ctx *fiber.Ctx, originator string, id string, version int32) error {
+func (sh *strictHandler) ReadInbox(ctx *fiber.Ctx, originator string, id string, version int32, params ReadInboxParams) error {
 	var request ReadInboxRequestObject
 
 	request.Originator = originator
 	request.Id = id
 	request.Version = version
+	request.Params = params
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.ReadInbox(ctx.UserContext(), request.(ReadInboxRequestObject))
@@ -3156,6 +10487,31 @@ func (sh *strictHandler) ReadOutbox(ctx *fiber.Ctx, id string, version int32) er
 	return nil
 }
 
+// ListPolicies operation middleware
+func (sh *strictHandler) ListPolicies(ctx *fiber.Ctx) error {
+	var request ListPoliciesRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPolicies(ctx.UserContext(), request.(ListPoliciesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPolicies")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPoliciesResponseObject); ok {
+		if err := validResponse.VisitListPoliciesResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Preview operation middleware
 func (sh *strictHandler) Preview(ctx *fiber.Ctx) error {
 	var request PreviewRequestObject
@@ -3187,6 +10543,97 @@ func (sh *strictHandler) Preview(ctx *fiber.Ctx) error {
 		return err
 	} else if validResponse, ok := response.(PreviewResponseObject); ok {
 		if err := validResponse.VisitPreviewResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListProposals operation middleware
+func (sh *strictHandler) ListProposals(ctx *fiber.Ctx) error {
+	var request ListProposalsRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProposals(ctx.UserContext(), request.(ListProposalsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProposals")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListProposalsResponseObject); ok {
+		if err := validResponse.VisitListProposalsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeclineProposal operation middleware
+func (sh *strictHandler) DeclineProposal(ctx *fiber.Ctx, digest string) error {
+	var request DeclineProposalRequestObject
+
+	request.Digest = digest
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.DeclineProposal(ctx.UserContext(), request.(DeclineProposalRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeclineProposal")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeclineProposalResponseObject); ok {
+		if err := validResponse.VisitDeclineProposalResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Propose operation middleware
+func (sh *strictHandler) Propose(ctx *fiber.Ctx) error {
+	var request ProposeRequestObject
+
+	var body ProposeJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.Propose(ctx.UserContext(), request.(ProposeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Propose")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ProposeResponseObject); ok {
+		if err := validResponse.VisitProposeResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {

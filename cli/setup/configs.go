@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"text/template"
 
+	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/crypto/keys"
 )
 
@@ -61,13 +62,16 @@ func (m *maker) writeConfigs(context.Context) error {
 		}
 	}
 	for _, member := range m.spec.Members {
-		v := configValues{ID: string(member.ID), Listen: next(), Ops: next(), KID: m.nodes[member.ID].Public().KeyID(),
-			Hub: string(m.spec.Hub), HubAddr: m.hubAddr}
-		if err := write(m.NodeConfig(member.ID), nodeConfig, v); err != nil {
+		if err := m.writeNodeConfig(member.ID, next(), next()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (m *maker) writeNodeConfig(member alert.MemberID, listen, ops string) error {
+	return write(m.NodeConfig(member), nodeConfig, configValues{ID: string(member), Listen: listen, Ops: ops,
+		KID: m.nodes[member].Public().KeyID(), Hub: string(m.spec.Hub), HubAddr: m.hubAddr})
 }
 
 func write(file string, t *template.Template, v configValues) error {

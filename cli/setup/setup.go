@@ -50,8 +50,10 @@ type maker struct {
 	hub       keys.Signer
 	roots     map[alert.MemberID]keys.Signer
 	nodes     map[alert.MemberID]keys.Signer
+	duty      map[alert.MemberID][]federation.Key
 	directory *trust.Directory
 	hubAddr   string
+	stated    [][]byte // statements, in the order in which they were made
 }
 
 // Make makes the federation in dir, which must not exist or be empty: keys and
@@ -65,7 +67,8 @@ func Make(ctx context.Context, dir string, spec Spec) (Layout, error) {
 		return "", fmt.Errorf("%s is not empty; a federation is made in a fresh folder", dir)
 	}
 	m := &maker{Layout: Layout(dir), spec: spec, now: time.Now(),
-		roots: make(map[alert.MemberID]keys.Signer), nodes: make(map[alert.MemberID]keys.Signer)}
+		roots: make(map[alert.MemberID]keys.Signer), nodes: make(map[alert.MemberID]keys.Signer),
+		duty: make(map[alert.MemberID][]federation.Key)}
 	for _, step := range []func(context.Context) error{m.makeKeys, m.makeCertificates, m.makeStatements, m.writeConfigs} {
 		if err := step(ctx); err != nil {
 			return "", fmt.Errorf("making the federation: %w", err)
@@ -74,7 +77,7 @@ func Make(ctx context.Context, dir string, spec Spec) (Layout, error) {
 	return m.Layout, nil
 }
 
-func (m *maker) makeKeys(context.Context) error {
+func (m *maker) makeKeys(ctx context.Context) error {
 	if err := os.MkdirAll(m.Statements(), 0o700); err != nil {
 		return err
 	}
@@ -101,14 +104,26 @@ func (m *maker) makeKeys(context.Context) error {
 	if m.hub, err = store.Create(string(m.spec.Hub), keys.EdDSA); err != nil {
 		return err
 	}
+	if err := m.makeMemberKeys(ctx); err != nil {
+		return err
+	}
+	return writeJSON(filepath.Join(m.Authority(), "authority.jwk"), m.authority.Public())
+}
+
+// makeMemberKeys makes the keys of each member: root, node and duty officers.
+func (m *maker) makeMemberKeys(context.Context) error {
 	for _, member := range m.spec.Members {
 		if err := os.MkdirAll(filepath.Join(m.Node(member.ID), "data"), 0o700); err != nil {
 			return err
 		}
-		if store, err = newKeyStore(m.Node(member.ID), "root"); err != nil {
+		store, err := newKeyStore(m.Node(member.ID), "root")
+		if err != nil {
 			return err
 		}
 		if m.roots[member.ID], err = store.Create(string(member.ID), keys.EdDSA); err != nil {
+			return err
+		}
+		if err := m.makeDuty(member.ID); err != nil {
 			return err
 		}
 		if store, err = newKeyStore(m.Node(member.ID), "keys"); err != nil {
@@ -118,7 +133,25 @@ func (m *maker) makeKeys(context.Context) error {
 			return err
 		}
 	}
-	return writeJSON(filepath.Join(m.Authority(), "authority.jwk"), m.authority.Public())
+	return nil
+}
+
+// makeDuty makes the keys of a member's duty officers, each with a store of its own:
+// nobody can sign for both.
+func (m *maker) makeDuty(member alert.MemberID) error {
+	for i := range 2 {
+		name := fmt.Sprintf("duty-%d", i+1)
+		store, err := newKeyStore(m.Node(member), name)
+		if err != nil {
+			return err
+		}
+		key, err := store.Create(string(member)+"."+name, keys.EdDSA)
+		if err != nil {
+			return err
+		}
+		m.duty[member] = append(m.duty[member], jwk(key.Public()))
+	}
+	return nil
 }
 
 // newKeyStore makes a key store with its own secret file beside it.
@@ -174,10 +207,7 @@ func (m *maker) makeStatements(ctx context.Context) error {
 		return err
 	}
 	for _, member := range m.spec.Members {
-		key := m.nodes[member.ID].Public()
-		body := &federation.NodeKey{Member: member.ID, KeyID: key.KeyID(), Key: jwk(key),
-			NotBefore: m.now.Add(-time.Hour).Unix(), NotAfter: m.now.Add(certificateTerm).Unix()}
-		if err := m.state(ctx, "10-node-key-"+string(member.ID), federation.TypeNodeKey, body, m.roots[member.ID]); err != nil {
+		if err := m.stateKeys(ctx, "10", member.ID); err != nil {
 			return err
 		}
 	}
@@ -203,20 +233,37 @@ func (m *maker) makeStatements(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	body := &federation.Policy{Name: hub.PolicyName, Digest: engine.Digest()}
+	body := &federation.Policy{Name: hub.PolicyName, Digest: engine.Digest(), Bundle: 1}
 	return m.state(ctx, "40-policy", federation.TypePolicy, body, m.officers...)
+}
+
+// stateKeys certifies a member's node key and names its duty officers.
+func (m *maker) stateKeys(ctx context.Context, number string, member alert.MemberID) error {
+	key := m.nodes[member].Public()
+	body := &federation.NodeKey{Member: member, KeyID: key.KeyID(), Key: jwk(key),
+		NotBefore: m.now.Add(-time.Hour).Unix(), NotAfter: m.now.Add(certificateTerm).Unix()}
+	if err := m.state(ctx, number+"-node-key-"+string(member), federation.TypeNodeKey, body, m.roots[member]); err != nil {
+		return err
+	}
+	return m.state(ctx, number+"-duty-officers-"+string(member), federation.TypeDuty,
+		&federation.DutyOfficers{Member: member, Officers: m.duty[member]}, m.roots[member])
+}
+
+// entry is a member's in the registry.
+func (m *maker) entry(member Member) federation.Member {
+	return federation.Member{ID: member.ID, Name: member.Name, Ceiling: member.Ceiling, Scheme: member.Scheme,
+		RootKeys: []federation.Key{jwk(m.roots[member.ID].Public())}}
 }
 
 func (m *maker) registry() *federation.Registry {
 	r := &federation.Registry{
 		Federation: m.spec.Name, Communities: m.spec.Communities,
 		Hub:     federation.Hub{ID: m.spec.Hub, Keys: []federation.Key{jwk(m.hub.Public())}},
-		Schemes: []string{Scheme},
+		Schemes: m.spec.Schemes,
 		Rules:   federation.Rules{MaxRetentionDays: 1095},
 	}
 	for _, member := range m.spec.Members {
-		r.Members = append(r.Members, federation.Member{ID: member.ID, Name: member.Name, Ceiling: member.Ceiling,
-			RootKeys: []federation.Key{jwk(m.roots[member.ID].Public())}})
+		r.Members = append(r.Members, m.entry(member))
 	}
 	for _, tf := range m.spec.TaskForces {
 		r.TaskForces = append(r.TaskForces, tf.TaskForce)
@@ -230,7 +277,11 @@ func (m *maker) registry() *federation.Registry {
 
 // state signs a statement, verifies it as every reader will, and writes it.
 func (m *maker) state(ctx context.Context, file string, t federation.StatementType, body federation.Body, signers ...keys.Signer) error {
-	payload, err := federation.NewStatement(t, body, 1, "", m.now.Unix())
+	revision, previous := int64(1), ""
+	if head, ok := m.directory.Head(t, body.Subject()); ok {
+		revision, previous = head.Revision+1, head.Digest
+	}
+	payload, err := federation.NewStatement(t, body, revision, previous, m.now.Unix())
 	if err != nil {
 		return err
 	}
@@ -241,6 +292,7 @@ func (m *maker) state(ctx context.Context, file string, t federation.StatementTy
 	if m.directory, err = m.directory.With(m.now, raw); err != nil {
 		return err
 	}
+	m.stated = append(m.stated, raw)
 	return keys.WriteNewFile(filepath.Join(m.Statements(), file+".json"), raw, 0o600)
 }
 

@@ -49,9 +49,9 @@ func audience(in hubapi.AudienceAnswer) node.Audience {
 		portion := node.PortionAudience{Portion: alert.PortionID(p.Portion)}
 		for _, m := range p.Members {
 			d := node.MemberDecision{Member: alert.MemberID(m.Member), Release: feed.Kind(m.Release),
-				Codes: value(m.Codes), Message: value(m.Message)}
+				Codes: value(m.Codes), Message: value(m.Message), Emergency: value(m.Emergency), Held: feed.Kind(value(m.Held))}
 			for _, a := range value(m.Agreements) {
-				d.Agreements = append(d.Agreements, node.CitedAgreement{ID: a.Id, Digest: a.Digest})
+				d.Agreements = append(d.Agreements, node.CitedAgreement{ID: a.Id, Digest: a.Digest, Title: a.Title, Version: a.Version})
 			}
 			portion.Members = append(portion.Members, d)
 		}

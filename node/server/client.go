@@ -27,8 +27,9 @@ const (
 // *problem.Error: the node's own, Unavailable where it can not be reached, or
 // Internal where its answer makes no sense.
 type Client struct {
-	api  *nodeapi.Client
-	http *http.Client
+	api           *nodeapi.Client
+	http          *http.Client
+	user, purpose *string // in whose name the inbox is read; nil: in nobody's
 }
 
 // NewClient returns a client of the node that cfg is the configuration of. The
@@ -75,7 +76,26 @@ func (c *Client) Preview(ctx context.Context, d nodeapi.Draft) (*nodeapi.Audienc
 // Inbox returns up to limit (at most 500) received alerts after a sequence
 // number, oldest first.
 func (c *Client) Inbox(ctx context.Context, after int64, limit int) ([]nodeapi.Received, error) {
-	page, err := answerOf[nodeapi.InboxPage](c.api.ListInbox(ctx, &nodeapi.ListInboxParams{After: &after, Limit: &limit}))
+	return c.inbox(ctx, nodeapi.ListInboxParams{After: &after, Limit: &limit})
+}
+
+// As returns a client that reads the inbox in the name of a user of the node's
+// directory, for a purpose.
+func (c *Client) As(user string, purpose alert.Purpose) *Client {
+	as, p := *c, string(purpose)
+	as.user, as.purpose = &user, &p
+	return &as
+}
+
+// InboxFrom is Inbox for a user: from the beginning where cursor is "", else from
+// after the alert that came with it.
+func (c *Client) InboxFrom(ctx context.Context, cursor string, limit int) ([]nodeapi.Received, error) {
+	return c.inbox(ctx, nodeapi.ListInboxParams{Cursor: optional(cursor), Limit: &limit})
+}
+
+func (c *Client) inbox(ctx context.Context, p nodeapi.ListInboxParams) ([]nodeapi.Received, error) {
+	p.User, p.Purpose = c.user, c.purpose
+	page, err := answerOf[nodeapi.InboxPage](c.api.ListInbox(ctx, &p))
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +104,8 @@ func (c *Client) Inbox(ctx context.Context, after int64, limit int) ([]nodeapi.R
 
 // Show returns one received alert, whole.
 func (c *Client) Show(ctx context.Context, originator alert.MemberID, id alert.ID, version int) (*nodeapi.ReceivedAlert, error) {
-	return answerOf[nodeapi.ReceivedAlert](c.api.ReadInbox(ctx, string(originator), string(id), int32(version)))
+	return answerOf[nodeapi.ReceivedAlert](c.api.ReadInbox(ctx, string(originator), string(id), int32(version),
+		&nodeapi.ReadInboxParams{User: c.user, Purpose: c.purpose}))
 }
 
 // Outbox returns up to limit (at most 500) published alerts, newest first.

@@ -52,6 +52,10 @@ type Config struct {
 	// Egress is the member's own policy on what may leave it. Left out: the
 	// embedded rules without any limit.
 	Egress Egress `yaml:"egress,omitempty"`
+
+	// Ingress is the member's own policy on which of its users may read what it
+	// holds. Left out: whoever may use the local interface reads everything.
+	Ingress Ingress `yaml:"ingress,omitempty"`
 }
 
 // Hub names a hub.
@@ -85,10 +89,23 @@ type Egress struct {
 	Data map[string]any `yaml:"data,omitempty"`
 }
 
+// Ingress names the member's users and its own rules for them.
+type Ingress struct {
+	// Directory is a YAML file of agencies and users, of the form of
+	// policies.National, read at the start. With one, every read of the inbox
+	// names a user and a purpose, and gets what that user may have.
+	Directory string `yaml:"directory,omitempty"`
+
+	// Module is a file with a Rego module of package entente.ingress. Empty: the
+	// embedded one.
+	Module string `yaml:"module,omitempty"`
+}
+
 // Resolve makes relative paths relative to dir, the configuration file's folder.
 func (c *Config) Resolve(dir string) {
 	for _, p := range []*string{&c.DataDir, &c.TLS.Cert, &c.TLS.Key, &c.TLS.CA,
-		&c.Keys.Dir, &c.Keys.SecretFile, &c.AuthorityKey, &c.Egress.Module} {
+		&c.Keys.Dir, &c.Keys.SecretFile, &c.AuthorityKey, &c.Egress.Module,
+		&c.Ingress.Directory, &c.Ingress.Module} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -133,6 +150,9 @@ func (c *Config) validate() error {
 	}
 	if err := checkLoopback(c.Listen); err != nil {
 		return fmt.Errorf("listen: %w", err)
+	}
+	if c.Ingress.Module != "" && c.Ingress.Directory == "" {
+		return errors.New("ingress.module needs ingress.directory: without users there is nothing to decide")
 	}
 	if c.OpsListen == "" {
 		return nil

@@ -39,6 +39,9 @@ func received(r node.Received) nodeapi.Received {
 	out := nodeapi.Received{Seq: r.Seq, Originator: string(a.Issuer), Id: string(a.Subject), Version: int32(a.Version),
 		IssuedAt: seconds(a.IssuedAt), Expires: seconds(a.Expires), ReceivedAt: r.ReceivedAt,
 		Banner: r.Banner, Portions: []nodeapi.ReceivedPortion{}}
+	if r.Previous != 0 {
+		out.PreviousSeq = &r.Previous
+	}
 	if r.Fault != nil {
 		out.Banner = unverified + r.Fault.Error()
 	}
@@ -49,9 +52,41 @@ func received(r node.Received) nodeapi.Received {
 			n := len(p.Content.Objects)
 			portion.Objects = &n
 		}
+		told := tell(r, i)
+		portion.ShownAs, portion.ShownIn, portion.WithoutEquivalent = told.shownAs, told.shownIn, told.withoutEquivalent
+		portion.MarkedAs, portion.MarkedIn, portion.Emergency = told.markedAs, told.markedIn, told.emergency
 		out.Portions = append(out.Portions, portion)
 	}
 	return out
+}
+
+// told is what both forms of a received portion tell of its level and of how it
+// came to be released.
+type told struct {
+	shownAs, shownIn, markedAs, markedIn *string
+	withoutEquivalent                    *bool
+	emergency                            *nodeapi.EmergencyRelease
+}
+
+// tell returns what is told of portion i.
+func tell(r node.Received, i int) told {
+	var t told
+	h := r.Held[r.Alert.Portions[i].ID]
+	if h == nil {
+		return t
+	}
+	if l := h.Level; l != nil {
+		t = told{shownAs: &l.Name, shownIn: optional(l.Scheme), markedAs: &l.MarkedAs, markedIn: &l.MarkedIn}
+		if !l.Equivalent {
+			without := true
+			t.withoutEquivalent = &without
+		}
+	}
+	if e := h.Emergency; e != nil {
+		t.emergency = &nodeapi.EmergencyRelease{Statement: r.Delivery.Releases[i].Emergency, Threat: e.Threat, Duty: e.Duty,
+			Until: seconds(e.ValidUntil)}
+	}
+	return t
 }
 
 func seconds(unix int64) time.Time { return time.Unix(unix, 0).UTC() }
@@ -66,6 +101,9 @@ func receivedAlert(r node.Received) nodeapi.ReceivedAlert {
 		if len(release.Agreements) > 0 {
 			held.Agreements = &release.Agreements
 		}
+		told := tell(r, i)
+		held.ShownAs, held.ShownIn, held.WithoutEquivalent = told.shownAs, told.shownIn, told.withoutEquivalent
+		held.MarkedAs, held.MarkedIn, held.Emergency = told.markedAs, told.markedIn, told.emergency
 		if p.Content != nil {
 			objects := append([]json.RawMessage{}, p.Content.Objects...)
 			held.Grading, held.Objects = p.Content.Grading, &objects
@@ -80,13 +118,18 @@ func audience(a node.Audience) nodeapi.AudienceAnswer {
 	for _, p := range a.Portions {
 		portion := hubapi.PortionAudience{Portion: string(p.Portion), Members: []hubapi.MemberDecision{}}
 		for _, m := range p.Members {
-			d := hubapi.MemberDecision{Member: string(m.Member), Release: hubapi.MemberDecisionRelease(m.Release), Message: optional(m.Message)}
+			d := hubapi.MemberDecision{Member: string(m.Member), Release: hubapi.MemberDecisionRelease(m.Release),
+				Message: optional(m.Message), Emergency: optional(m.Emergency)}
+			if m.Held != "" {
+				held := hubapi.MemberDecisionHeld(m.Held)
+				d.Held = &held
+			}
 			if len(m.Codes) > 0 {
 				d.Codes = &m.Codes
 			}
 			var cited []hubapi.CitedAgreement
 			for _, c := range m.Agreements {
-				cited = append(cited, hubapi.CitedAgreement{Id: c.ID, Digest: c.Digest})
+				cited = append(cited, hubapi.CitedAgreement{Id: c.ID, Digest: c.Digest, Title: c.Title, Version: c.Version})
 			}
 			if len(cited) > 0 {
 				d.Agreements = &cited

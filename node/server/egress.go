@@ -15,18 +15,24 @@ type egress struct{ rules *policies.Egress }
 var _ node.Egress = egress{}
 
 func loadEgress(c Egress) (egress, error) {
-	var module []byte
-	if c.Module != "" {
-		var err error
-		if module, err = os.ReadFile(c.Module); err != nil {
-			return egress{}, err
-		}
-		if module == nil {
-			module = []byte{} // an empty file is a broken module, not the embedded one
-		}
+	module, err := readModule(c.Module)
+	if err != nil {
+		return egress{}, err
 	}
 	rules, err := policies.LoadEgress(module, c.Data)
 	return egress{rules}, err
+}
+
+// readModule reads a member's own rules, nil where no file is named.
+func readModule(file string) ([]byte, error) {
+	if file == "" {
+		return nil, nil
+	}
+	module, err := os.ReadFile(file)
+	if err == nil && module == nil {
+		module = []byte{} // an empty file is a broken module, not the embedded one
+	}
+	return module, err
 }
 
 // Check implements node.Egress.

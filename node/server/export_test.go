@@ -6,3 +6,6 @@ import "net/http"
 func (c *Client) Through(wrap func(http.RoundTripper) http.RoundTripper) {
 	c.http.Transport = wrap(c.http.Transport)
 }
+
+// HTTP returns what the client asks with.
+func (c *Client) HTTP() *http.Client { return c.http }

@@ -16,7 +16,10 @@ var _ nodeapi.StrictServerInterface = handlers{}
 
 // handlers has one method an operation; each reads the request, asks the core
 // and returns its error as it is.
-type handlers struct{ node *node.Node }
+type handlers struct {
+	node   *node.Node
+	places places
+}
 
 // Publish implements POST /v1/alerts.
 func (h handlers) Publish(ctx context.Context, r nodeapi.PublishRequestObject) (nodeapi.PublishResponseObject, error) {
@@ -38,13 +41,9 @@ func (h handlers) Preview(ctx context.Context, r nodeapi.PreviewRequestObject) (
 
 // ListInbox implements GET /v1/inbox.
 func (h handlers) ListInbox(ctx context.Context, r nodeapi.ListInboxRequestObject) (nodeapi.ListInboxResponseObject, error) {
-	list, err := h.node.Inbox(ctx, or(r.Params.After, 0), or(r.Params.Limit, defaultLimit))
+	page, err := h.inbox(ctx, r.Params)
 	if err != nil {
 		return nil, err
-	}
-	page := nodeapi.InboxPage{Alerts: []nodeapi.Received{}}
-	for _, item := range list {
-		page.Alerts = append(page.Alerts, received(item))
 	}
 	return nodeapi.ListInbox200JSONResponse(page), nil
 }
@@ -59,11 +58,11 @@ func (h handlers) ReadInbox(ctx context.Context, r nodeapi.ReadInboxRequestObjec
 	if err != nil {
 		return nil, problem.New(problem.Malformed, "%w", err)
 	}
-	item, err := h.node.Show(ctx, originator, id, int(r.Version))
+	out, err := h.show(ctx, r.Params, originator, id, int(r.Version))
 	if err != nil {
 		return nil, err
 	}
-	return nodeapi.ReadInbox200JSONResponse(receivedAlert(*item)), nil
+	return nodeapi.ReadInbox200JSONResponse(*out), nil
 }
 
 // ListOutbox implements GET /v1/outbox.

@@ -110,8 +110,12 @@ func build(ctx context.Context, cfg Config, st store.Store, hub node.Hub, log *s
 	if err != nil {
 		return nil, fmt.Errorf("node configuration: egress: %w", err)
 	}
+	users, err := loadIngress(cfg.Ingress)
+	if err != nil {
+		return nil, fmt.Errorf("node configuration: ingress: %w", err)
+	}
 	return node.New(ctx, node.Config{Member: cfg.Member, HubID: cfg.Hub.ID, Authority: authority,
-		Signer: keys.Batch(signer), Store: st, Hub: hub, Egress: rules, Log: log})
+		Signer: keys.Batch(signer), Store: st, Hub: hub, Egress: rules, Ingress: users, Log: log})
 }
 
 // newApp returns the local interface's HTTP application.
@@ -124,7 +128,7 @@ func newApp(n *node.Node, token string, log *slog.Logger) (*fiber.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	nodeapi.RegisterHandlers(app, nodeapi.NewStrictHandler(handlers{n}, nil))
+	nodeapi.RegisterHandlers(app, nodeapi.NewStrictHandler(handlers{n, newPlaces(token)}, nil))
 	return app, nil
 }
 

@@ -24,7 +24,7 @@ var (
 // Kinds of alarm.
 const (
 	AlarmLog       = "log"       // two histories, or a shrunk one
-	AlarmFeed      = "feed"      // what the hub says of the feed is not what it has signed
+	AlarmFeed      = "feed"      // what the hub says of the feed is not what it, or an alert's originator, has signed
 	AlarmAck       = "ack"       // the hub does not know what it has delivered
 	AlarmStatement = "statement" // one that is not what the federation has signed
 )
@@ -86,11 +86,21 @@ type Store interface {
 	Receive(ctx context.Context, r Reception) error
 
 	// Inbox returns up to limit deliveries after a sequence number, oldest
-	// first; withheld items are left out.
+	// first: of each alert version the latest, whatever comes before it; withheld
+	// items are left out.
 	Inbox(ctx context.Context, after int64, limit int) ([]Item, error)
+
+	// Deliveries returns up to limit deliveries after a sequence number, oldest
+	// first, superseded ones too; withheld items are left out.
+	Deliveries(ctx context.Context, after int64, limit int) ([]Item, error)
 
 	// Received returns the latest delivery of one version, or ErrNotFound.
 	Received(ctx context.Context, originator alert.MemberID, id alert.ID, version int) (*Item, error)
+
+	// Latest returns the highest version that is stored of an alert: of those
+	// received from the originator or, where that is "", of those in the outbox.
+	// ErrNotFound if there is none.
+	Latest(ctx context.Context, originator alert.MemberID, id alert.ID) (version int, err error)
 
 	// Acks returns up to limit acknowledgements that the hub has neither taken
 	// nor refused, in the order of their sequence numbers.
@@ -182,6 +192,7 @@ type Item struct {
 	ID           alert.ID
 	Version      int
 	SignedDigest string // of the alert's signed part, base64url
+	Previous     int64  // Seq of the delivery of the same version before; 0: none. Receive does not look at it
 }
 
 // Ack is a signed acknowledgement of one item.
@@ -209,7 +220,7 @@ type Alarm struct {
 
 // Counts says how much is stored.
 type Counts struct {
-	Inbox    int64 // deliveries, withheld items not counted
+	Inbox    int64 // deliveries, each of a version delivered again; withheld items not counted
 	Withheld int64
 	Queued   int64
 	Accepted int64

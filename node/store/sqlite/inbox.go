@@ -70,17 +70,31 @@ func blob(b []byte) []byte {
 	return b
 }
 
-const selectItems = "SELECT seq, digest, received_at, delivery, originator, id, version, signed_digest FROM inbox WHERE delivery IS NOT NULL"
+// sameVersion holds for another delivery o of the alert version that i delivers.
+const sameVersion = "o.originator = i.originator AND o.id = i.id AND o.version = i.version"
+
+const selectItems = "SELECT i.seq, i.digest, i.received_at, i.delivery, i.originator, i.id, i.version, i.signed_digest," +
+	" coalesce((SELECT max(o.seq) FROM inbox o WHERE " + sameVersion + " AND o.seq < i.seq), 0) FROM inbox i"
+
+// selectLatest looks at no delivery but those on the page: indexes say which are
+// superseded.
+const selectLatest = selectItems + " WHERE i.seq IN (SELECT i.seq FROM inbox i WHERE i.originator IS NOT NULL AND i.seq > ?" +
+	" AND NOT EXISTS (SELECT 1 FROM inbox o WHERE " + sameVersion + " AND o.seq > i.seq) ORDER BY i.seq LIMIT ?) ORDER BY i.seq"
 
 // Inbox implements store.Store.
 func (s *Store) Inbox(ctx context.Context, after int64, limit int) ([]store.Item, error) {
-	return collect(ctx, s.read, scanItem, selectItems+" AND seq > ? ORDER BY seq LIMIT ?", after, max(limit, 0))
+	return collect(ctx, s.read, scanItem, selectLatest, after, max(limit, 0))
+}
+
+// Deliveries implements store.Store.
+func (s *Store) Deliveries(ctx context.Context, after int64, limit int) ([]store.Item, error) {
+	return collect(ctx, s.read, scanItem, selectItems+" WHERE i.originator IS NOT NULL AND i.seq > ? ORDER BY i.seq LIMIT ?", after, max(limit, 0))
 }
 
 // Received implements store.Store.
 func (s *Store) Received(ctx context.Context, originator alert.MemberID, id alert.ID, version int) (*store.Item, error) {
-	i, err := scanItem(s.read.QueryRowContext(ctx, selectItems+" AND originator = ? AND id = ? AND version = ? ORDER BY seq DESC LIMIT 1",
-		string(originator), string(id), version))
+	i, err := scanItem(s.read.QueryRowContext(ctx, selectItems+" WHERE i.originator = ? AND i.id = ?"+
+		" AND i.version = ? ORDER BY i.seq DESC LIMIT 1", string(originator), string(id), version))
 	if err != nil {
 		return nil, notFound(err)
 	}
@@ -90,7 +104,7 @@ func (s *Store) Received(ctx context.Context, originator alert.MemberID, id aler
 func scanItem(row scanner) (store.Item, error) {
 	var i store.Item
 	var at int64
-	err := row.Scan(&i.Seq, &i.Digest, &at, &i.Delivery, &i.Originator, &i.ID, &i.Version, &i.SignedDigest)
+	err := row.Scan(&i.Seq, &i.Digest, &at, &i.Delivery, &i.Originator, &i.ID, &i.Version, &i.SignedDigest, &i.Previous)
 	i.ReceivedAt = fromMicros(at)
 	return i, err
 }

@@ -196,8 +196,18 @@ func TestReceive(t *testing.T) {
 	}
 	list, err := s.Inbox(ctx, 1, 10)
 	must(t, err)
-	if d := cmp.Diff([]store.Item{r.Items[1], r.Items[3]}, list); d != "" {
+	r.Items[3].Previous = 2 // all of them deliver one version
+	if d := cmp.Diff([]store.Item{r.Items[3]}, list); d != "" {
 		t.Error(d)
+	}
+	all, err := s.Deliveries(ctx, 1, 10)
+	must(t, err)
+	r.Items[1].Previous = 1
+	if d := cmp.Diff([]store.Item{r.Items[1], r.Items[3]}, all); d != "" {
+		t.Error(d)
+	}
+	if first, err := s.Deliveries(ctx, 0, 1); err != nil || len(first) != 1 || first[0].Seq != 1 {
+		t.Errorf("%+v, %v", first, err)
 	}
 	one, err := s.Received(ctx, "XB", "id", 1)
 	must(t, err)

@@ -1,0 +1,4 @@
+package sqlite
+
+// SelectLatest is the query of Inbox, for a test of how it is answered.
+const SelectLatest = selectLatest
