@@ -111,6 +111,49 @@ func TestRulesAreReplaced(t *testing.T) {
 	})
 }
 
+// TestRulesComeAgain: the same rules go out of force and come back, each time as the
+// next bundle, and a bundle that was replaced can not take its place again.
+func TestRulesComeAgain(t *testing.T) {
+	replicas(t, func(t *testing.T, w *world, other *hub.Hub) {
+		first, second := w.authority()["officer-1"], w.authority()["officer-2"]
+		strict, was := stricter(t).Digest(), w.Directory().PolicyDigest(hub.PolicyName)
+		for i, digest := range []string{strict, was, strict, was} {
+			revision := int64(i + 2)
+			modules := policies.Embedded()
+			if digest == strict {
+				modules = stricterModules(t)
+			}
+			raw := w.bundle(modules, revision, first)
+			w.submitBundle(other, raw)
+			w.submitBundle(w.Hub, raw) // again: nothing new
+			if err := w.SubmitStatement(t.Context(), "XA", w.activation(digest, revision, first, second)); err != nil {
+				t.Fatalf("bundle %d: %v", revision, err)
+			}
+			if p, ok := w.Directory().Policy(hub.PolicyName); !ok || p.Bundle != revision || p.Digest != digest {
+				t.Fatalf("in force is bundle %d", p.Bundle)
+			}
+			if got, err := other.Bundle(t.Context(), digest); err != nil || string(got) != string(raw) {
+				t.Errorf("bundle %d is not what was brought: %v", revision, err)
+			}
+			_, token := w.issue("XA", label("XC"))
+			w.publish("XA", token)
+			if page := w.pollAt(other, "XC", int64(i)); len(page.Items) != 1 || page.Items[0].Delivery.Policy != digest {
+				t.Errorf("under bundle %d XC gets %s", revision, encode(t, page.Items))
+			}
+		}
+		w.refused(problem.Conflict, "XA", func() error {
+			return w.SubmitBundle(t.Context(), "XA", w.bundle(stricterModules(t), 2, first))
+		})
+		if n := count(w.entries(), audit.Bundle); n != 4 {
+			t.Errorf("%d bundles in the log", n)
+		}
+		if list, _, err := w.Bundles(t.Context()); err != nil || len(list) != 2 || list[0].Revision != 4 || list[1].Revision != 5 {
+			t.Errorf("bundles: %+v %v", list, err)
+		}
+		w.verifyLog()
+	})
+}
+
 func (w *world) submitBundle(h *hub.Hub, raw []byte) {
 	w.Helper()
 	if err := h.SubmitBundle(w.Context(), "XA", raw); err != nil {

@@ -1,0 +1,408 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/audit"
+	"github.com/entente-hub/entente/api/federation"
+	"github.com/entente-hub/entente/api/feed"
+	"github.com/entente-hub/entente/api/problem"
+	"github.com/entente-hub/entente/hub/store"
+	"github.com/entente-hub/entente/policies"
+)
+
+// Pages and batches of a pass, which bound its memory.
+const (
+	labelPage     = 500  // labels read at once
+	alertPage     = 200  // alerts under one label
+	unsettledPage = 500  // deliveries on their way
+	claimBatch    = 1000 // claims of one write
+	labelBatch    = 200  // labels of one write
+)
+
+// pass decides standing alerts again under one state.
+type pass struct {
+	*Hub
+	state    *state
+	at       int64 // the moment at which alerts stand, seconds since 1970-01-01 UTC
+	seen     int64 // position up to which what was handed over is known to be settled
+	nothing  bool  // no answer can differ
+	since    policies.Change
+	declared []federation.Declared // emergencies that are new
+	labels   map[int64]*label      // by row, those last looked at
+	count    audit.Resettled
+	next     store.Resettle       // what the next write does
+	entries  [][]byte             // that go with it
+	claimed  map[store.Claim]bool // in it: no claim may stand twice
+}
+
+// label is an interned label, read, and what it means now.
+type label struct {
+	store.Label
+	query    policies.Query
+	audience []byte // what it is settled as; nil: nothing
+	affected bool   // it may mean something else than when all was settled last
+}
+
+// settledAs is what is stored of a label that is settled: the position of the last
+// statement that was known, a line feed, and who gets what. The position tells what a
+// pass has settled that was cut short: the next may see no change for it, where the
+// rules are what they were before both.
+func (s *state) settledAs(a *policies.Audience) []byte {
+	return append(strconv.AppendInt(nil, s.position, 10), append([]byte{'\n'}, a.Marshal()...)...)
+}
+
+func settledOf(stored []byte) (position int64, audience []byte, err error) {
+	if stored == nil {
+		return 0, nil, nil
+	}
+	first, audience, _ := bytes.Cut(stored, []byte{'\n'})
+	position, err = strconv.ParseInt(string(first), 10, 64)
+	return position, audience, err
+}
+
+// change finds out what can have become different.
+func (p *pass) change(before *state) {
+	now := p.state.world
+	switch {
+	case before == nil || before.world == nil || before.dir.PolicyDigest(PolicyName) != p.state.engine.Digest():
+		p.since = p.state.engine.Between(nil, now)
+	case before.world.Revision == now.Revision:
+		p.nothing = true
+	default:
+		p.since = p.state.engine.Between(before.world, now)
+		for _, key := range p.since.Emergencies() {
+			if e, ok := now.Emergencies[key]; ok {
+				p.declared = append(p.declared, e)
+			}
+		}
+	}
+}
+
+func (p *pass) affects(q policies.Query) bool {
+	return p.since.Affects(q.Originator, &q.Label, q.Alert)
+}
+
+// run goes over the labels, from where an interrupted pass stood and around, then
+// over what waits for hand-over, then over the alerts for which an emergency was
+// declared.
+func (p *pass) run(ctx context.Context) error {
+	from := p.resettler.cursor
+	if err := p.overLabels(ctx, from, 0); err != nil {
+		return err
+	}
+	if from > 0 {
+		if err := p.overLabels(ctx, 0, from); err != nil {
+			return err
+		}
+	}
+	if err := p.overUnsettled(ctx); err != nil {
+		return err
+	}
+	return p.overEmergencies(ctx)
+}
+
+// overLabels settles the labels after a row, up to another; 0: up to the last.
+func (p *pass) overLabels(ctx context.Context, after, to int64) error {
+	for {
+		page, err := p.Store.Labels(ctx, p.at, after, labelPage)
+		if err != nil {
+			return unavailable(err)
+		}
+		if len(page) == 0 {
+			return nil
+		}
+		for _, stored := range page {
+			if to > 0 && stored.Row > to {
+				return nil
+			}
+			l, err := p.read(ctx, stored)
+			if err != nil {
+				return err
+			}
+			if l.affected || l.audience == nil {
+				if err := p.settle(ctx, l); err != nil {
+					return err
+				}
+			}
+			after = stored.Row
+			p.resettler.cursor = after // if the rules change meanwhile: the next pass begins there and goes round
+		}
+	}
+}
+
+// maxLabels bounds the labels that a pass remembers.
+const maxLabels = 1 << 14
+
+// read makes a stored label a question.
+func (p *pass) read(ctx context.Context, stored store.Label) (*label, error) {
+	l, id, err := alert.ReadReleaseKey(stored.Key)
+	if err != nil {
+		return nil, problem.Wrap(problem.Internal, fmt.Errorf("label %d: %w", stored.Row, err), "")
+	}
+	q, err := p.query(ctx, stored.Originator, id, l)
+	if err != nil {
+		return nil, err
+	}
+	if len(p.labels) >= maxLabels {
+		clear(p.labels)
+	}
+	seen, audience, err := settledOf(stored.Audience)
+	if err != nil {
+		return nil, problem.Wrap(problem.Internal, fmt.Errorf("label %d: %w", stored.Row, err), "")
+	}
+	out := &label{stored, q, audience, seen > p.seen || p.affects(q) || len(l.DerivedFrom) > 0}
+	p.labels[stored.Row] = out
+	return out, nil
+}
+
+// labelAt returns the label of a row under which something stands.
+func (p *pass) labelAt(ctx context.Context, row int64) (*label, error) {
+	if l, ok := p.labels[row]; ok {
+		return l, nil
+	}
+	list, err := p.Store.Labels(ctx, p.at, row-1, 1)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if len(list) == 0 || list[0].Row != row {
+		return nil, nil // nothing stands under it any more
+	}
+	return p.read(ctx, list[0])
+}
+
+// settle gives those to whom a label now opens more a pending delivery of each
+// alert under it, and then remembers the decision.
+func (p *pass) settle(ctx context.Context, l *label) error {
+	aud, err := p.state.decide(ctx, l.query)
+	if err != nil {
+		return err
+	}
+	more, less, err := policies.Gained(l.audience, aud)
+	if err != nil {
+		return problem.Wrap(problem.Internal, err, "")
+	}
+	if len(more) == 0 && len(less) == 0 && l.audience != nil {
+		return nil
+	}
+	p.count.Labels++
+	p.entries = p.decisionEntry(p.entries, p.state, p.state.labelDigest(l.query), aud)
+	for after := int64(0); len(more) > 0; {
+		standing, err := p.Store.Standing(ctx, p.at, l.Row, after, alertPage)
+		if err != nil {
+			return unavailable(err)
+		}
+		if len(standing) == 0 {
+			break
+		}
+		for _, a := range standing {
+			after = a.Row
+			for _, m := range more {
+				if err := p.renew(ctx, store.Claim{AlertRow: a.Row, Recipient: m}); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	// Last: until then a crash leaves the label as it was, to be done over.
+	p.next.Labels = append(p.next.Labels, store.Label{Row: l.Row, Audience: p.state.settledAs(aud)})
+	if len(p.next.Labels) < labelBatch {
+		return nil
+	}
+	return p.flush(ctx)
+}
+
+// renew adds a claim to the next write.
+func (p *pass) renew(ctx context.Context, c store.Claim) error {
+	if p.claimed[c] {
+		return nil
+	}
+	p.claimed[c] = true
+	p.next.Renew = append(p.next.Renew, c)
+	p.count.Renewed++
+	if len(p.next.Renew) < claimBatch {
+		return nil
+	}
+	return p.flush(ctx)
+}
+
+// overUnsettled judges what is on its way: nothing may be left of it for its
+// recipient, or something again. What was handed over or withheld under rules that
+// no pass has seen is judged in any case: a label's own change does not tell of it.
+func (p *pass) overUnsettled(ctx context.Context) error {
+	for after := int64(0); ; {
+		page, err := p.Store.Unsettled(ctx, p.at, p.seen, after, unsettledPage)
+		if err != nil {
+			return unavailable(err)
+		}
+		if len(page) == 0 {
+			return nil
+		}
+		fallen := make(map[alert.MemberID][]store.Unsettled)
+		for _, u := range page {
+			after = u.ID
+			concerned, kind, err := p.judge(ctx, u)
+			switch {
+			case err != nil:
+				return err
+			case !concerned || u.State == store.Pending && kind != feed.None:
+			case kind != feed.None: // at hand-over it is compared with what the recipient has
+				if err := p.renew(ctx, store.Claim{AlertRow: u.Alert.Row, Recipient: u.Recipient}); err != nil {
+					return err
+				}
+			case u.State == store.Pending:
+				fallen[u.Recipient] = append(fallen[u.Recipient], u)
+			}
+		}
+		for m, list := range fallen {
+			if err := p.withhold(ctx, m, list); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// withhold marks pending deliveries as a poll of their recipient would. If one comes
+// between, it has judged them itself.
+func (p *pass) withhold(ctx context.Context, m alert.MemberID, list []store.Unsettled) error {
+	f, err := p.Store.Feed(ctx, m)
+	if err != nil {
+		return unavailable(err)
+	}
+	w := store.Write{Seen: p.state.position, HandOver: &store.HandOver{Recipient: m, After: f.Seq, Chain: f.Chain}}
+	audiences := make(map[string]*policies.Audience)
+	for _, u := range list {
+		if err := p.justify(ctx, u.Alert, audiences, &w); err != nil {
+			return err
+		}
+		w.HandOver.Withheld = append(w.HandOver.Withheld, u.ID)
+		w.Entries = append(w.Entries, p.entry(audit.Entry{Kind: audit.Withheld, Actor: string(p.ID), Alert: standingAlert(u.Alert),
+			Recipient: m, Revision: p.state.world.Revision, Policy: p.state.engine.Digest()}))
+	}
+	res, err := p.ledger.commit(ctx, w)
+	if err == nil && res.Outcome == store.Done {
+		p.state.record(audiences)
+		p.count.Withheld += int64(len(list))
+		p.Metrics.released(0, len(list))
+	}
+	return err
+}
+
+// justify adds the decisions on an alert's labels to the write, where they do not
+// stand in the log.
+func (p *pass) justify(ctx context.Context, a store.Standing, audiences map[string]*policies.Audience, w *store.Write) error {
+	for _, row := range a.Labels {
+		l, err := p.labelAt(ctx, row)
+		if err != nil {
+			return err
+		}
+		if l == nil {
+			continue
+		}
+		q := l.query
+		q.Alert = a.ID
+		digest := p.state.labelDigest(q)
+		if _, ok := audiences[digest]; ok {
+			continue
+		}
+		aud, err := p.state.decide(ctx, q)
+		if err != nil {
+			return err
+		}
+		audiences[digest] = aud
+		w.Entries = p.decisionEntry(w.Entries, p.state, digest, aud)
+	}
+	return nil
+}
+
+// judge returns whether the change concerns a delivery, and the most that its
+// recipient may have of any portion now.
+func (p *pass) judge(ctx context.Context, u store.Unsettled) (concerned bool, most feed.Kind, err error) {
+	most = feed.None
+	concerned = u.Seen > p.seen // under rules that no pass has seen
+	var asked []policies.Query
+	for _, row := range u.Alert.Labels {
+		l, err := p.labelAt(ctx, row)
+		if err != nil {
+			return false, most, err
+		}
+		if l == nil {
+			continue
+		}
+		q := l.query
+		q.Alert = u.Alert.ID // an emergency may have been declared for it
+		concerned = concerned || l.affected || p.affects(q)
+		asked = append(asked, q)
+	}
+	if !concerned {
+		return false, most, nil
+	}
+	for _, q := range asked {
+		aud, err := p.state.decide(ctx, q)
+		if err != nil {
+			return false, most, err
+		}
+		if k := aud.Of(u.Recipient); k == feed.Content || most == feed.None {
+			most = k
+		}
+	}
+	return true, most, nil
+}
+
+// overEmergencies gives those whom an emergency names the alert that it is about.
+func (p *pass) overEmergencies(ctx context.Context) error {
+	for _, e := range p.declared {
+		a, err := p.Store.StandingAlert(ctx, p.at, e.Originator, e.Alert)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		} else if err != nil {
+			return unavailable(err)
+		}
+		for _, m := range e.Members {
+			_, kind, err := p.judge(ctx, store.Unsettled{Recipient: m, Alert: *a})
+			if err != nil {
+				return err
+			}
+			if kind == feed.None {
+				continue
+			}
+			if err := p.renew(ctx, store.Claim{AlertRow: a.Row, Recipient: m}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// flush writes what has gathered, with its entries. It fails with errStale where the
+// rules have changed since.
+func (p *pass) flush(ctx context.Context) error {
+	res, err := p.ledger.commit(ctx, store.Write{Seen: p.state.position, Resettle: &p.next, Entries: p.entries})
+	if err != nil {
+		return err
+	}
+	if res.Outcome == store.Stale {
+		if err := p.refresh(ctx); err != nil {
+			return err
+		}
+		return errStale
+	}
+	p.next, p.entries = store.Resettle{}, nil
+	clear(p.claimed)
+	return nil
+}
+
+// summary is the entry of a pass that has changed something.
+func (p *pass) summary() []byte {
+	return p.entry(audit.Entry{Kind: audit.Settled, Actor: string(p.ID), Revision: p.state.world.Revision,
+		Policy: p.state.engine.Digest(), Resettled: &p.count})
+}
+
+func standingAlert(a store.Standing) *audit.Alert {
+	return named(store.Alert{Originator: a.Originator, ID: a.ID, Version: a.Version, Digest: a.Digest})
+}

@@ -1,0 +1,111 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/feed"
+	"github.com/entente-hub/entente/api/problem"
+	"github.com/entente-hub/entente/hub/store"
+)
+
+// replay serves again what was handed over, under the rules of this moment:
+// another hub may have been told to withhold it since this one last looked.
+func (h *Hub) replay(ctx context.Context, member alert.MemberID, after int64, limit int) ([]feed.Item, string, error) {
+	if err := h.refresh(ctx); err != nil {
+		return nil, "", err
+	}
+	s, err := h.current(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	stored, err := h.Store.Delivered(ctx, member, after, limit)
+	if err != nil {
+		return nil, "", unavailable(err)
+	}
+	var items []feed.Item
+	var lost []store.Claim
+	size := 0
+	for _, d := range stored {
+		if size += len(d.Alert.Token); len(items) > 0 && size > maxPageBytes {
+			break
+		}
+		item, err := h.redeliver(ctx, s, member, d)
+		if err != nil {
+			return nil, "", err
+		}
+		items = append(items, item)
+		if item.Delivery == nil && !d.Acked {
+			lost = append(lost, store.Claim{AlertRow: d.AlertRow, Recipient: member})
+		}
+	}
+	if len(items) == 0 {
+		return nil, "", problem.Wrap(problem.Internal, errChanged, "")
+	}
+	if err := h.claimAgain(ctx, s, lost); err != nil {
+		return nil, "", err
+	}
+	return items, stored[len(items)-1].Chain, nil
+}
+
+// claimAgain makes those deliveries pending once more whose content their recipient has
+// never had, and does not get now: they went to a connection that was dead, and less
+// is permitted since. What waits is withheld, and comes back when the rules do.
+func (h *Hub) claimAgain(ctx context.Context, s *state, lost []store.Claim) error {
+	lost = slices.DeleteFunc(lost, func(c store.Claim) bool { // once is enough at a revision
+		_, again := s.claimed.LoadOrStore(c, nil)
+		return again
+	})
+	if len(lost) == 0 {
+		return nil
+	}
+	res, err := h.ledger.commit(ctx, store.Write{Seen: s.position, Resettle: &store.Resettle{Renew: lost}})
+	if err == nil && res.Outcome == store.Stale {
+		err = errStale
+	}
+	if err != nil {
+		for _, c := range lost {
+			s.claimed.Delete(c)
+		}
+	}
+	return err
+}
+
+// Read answers an alert's originator with its receipt, and a recipient with the
+// item of its feed. To anybody else there is no such alert.
+func (h *Hub) Read(ctx context.Context, member, originator alert.MemberID, id alert.ID, version int) (receipt string, item *feed.Item, err error) {
+	if err := h.refresh(ctx); err != nil {
+		return "", nil, err
+	}
+	s, err := h.current(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	absent := problem.New(problem.NotFound, "no such alert")
+	if member == originator {
+		row, err := h.Store.Alert(ctx, originator, id, version)
+		if errors.Is(err, store.ErrNotFound) {
+			return "", nil, absent
+		} else if err != nil {
+			return "", nil, unavailable(err)
+		}
+		receipt, err = h.receipt(ctx, *row)
+		return receipt, nil, err
+	}
+	d, err := h.Store.DeliveryOf(ctx, member, originator, id, version)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", nil, absent
+	} else if err != nil {
+		return "", nil, unavailable(err)
+	}
+	i, err := h.redeliver(ctx, s, member, *d)
+	if err != nil {
+		return "", nil, err
+	}
+	if i.Delivery == nil {
+		return "", nil, absent // no longer permitted: it is gone
+	}
+	return "", &i, nil
+}
