@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -182,7 +184,10 @@ stored but the hub's audit entry of having been asked.
 			if f.asJSON {
 				return printJSON(cmd.OutOrStdout(), answer)
 			}
-			return printAudience(cmd.OutOrStdout(), answer)
+			if err := printAudience(cmd.OutOrStdout(), answer); err != nil {
+				return err
+			}
+			return printReasons(cmd.OutOrStdout(), answer)
 		},
 	}
 	f.add(c)
@@ -211,6 +216,37 @@ func printAudience(w io.Writer, a *nodeapi.AudienceAnswer) error {
 	return table(w, header, rows)
 }
 
+// printReasons says in words what the table's second lines name: each agreement's
+// title and version, and the message of each reason that somebody is refused for.
+func printReasons(w io.Writer, a *nodeapi.AudienceAnswer) error {
+	words := make(map[string]string)
+	for _, p := range a.Portions {
+		for _, m := range p.Members {
+			for _, c := range value(m.Agreements) {
+				words[c.Id] = fmt.Sprintf("%s, version %d", c.Title, c.Version)
+			}
+			if codes := value(m.Codes); len(codes) > 0 && m.Message != nil {
+				words[codes[0]] = *m.Message
+			}
+			if why := why(m); len(why) == 1 && why[0] == onMembership {
+				words[onMembership] = "Unclassified and without personal data: no agreement is needed."
+			}
+		}
+	}
+	var rows [][]string
+	for _, name := range slices.Sorted(maps.Keys(words)) {
+		rows = append(rows, []string{name, words[name]})
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w)
+	return table(w, nil, rows)
+}
+
+// onMembership stands where content rests on no agreement.
+const onMembership = "membership"
+
 // why names the agreements that permit, or the reasons that refuse. Content
 // without an agreement rests on membership alone.
 func why(m hubapi.MemberDecision) []string {
@@ -220,7 +256,7 @@ func why(m hubapi.MemberDecision) []string {
 	}
 	out = append(out, value(m.Codes)...)
 	if len(out) == 0 && string(m.Release) == string(feed.Content) {
-		return []string{"membership"}
+		return []string{onMembership}
 	}
 	return out
 }
