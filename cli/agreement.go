@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/federation"
 	"github.com/entente-hub/entente/api/nodeapi"
 	"github.com/entente-hub/entente/api/problem"
@@ -59,6 +61,9 @@ The file is YAML; an unknown field is an error:
 			if err != nil {
 				return err
 			}
+			if a.ValidUntil <= time.Now().Unix() {
+				return usage("%s: valid_until, %s, has passed: nothing could rest on such an agreement", file, day(a.ValidUntil))
+			}
 			return f.with(func(node *asked) error {
 				signer, err := k.root(node.member)
 				if err != nil {
@@ -68,18 +73,22 @@ The file is YAML; an unknown field is an error:
 				if err != nil {
 					return err
 				}
+				last, _, err := node.Chain(cmd.Context(), federation.TypeAgreement, a.Subject())
+				if err != nil {
+					return err
+				}
 				what := fmt.Sprintf("agreement %s, version 1", a.ID)
 				if was != nil {
 					if sameTerms(a, &was.Terms) {
 						return usage("%s: these are the terms of version %d already", file, was.Version)
 					}
-					what = fmt.Sprintf("agreement %s, version %d, after version %d", a.ID, was.Version+1, was.Version)
+					what = fmt.Sprintf("agreement %s, version %d, after version %d", a.ID, last+1, last)
 				}
 				state, err := node.propose(cmd.Context(), federation.TypeAgreement, a, signer)
 				if err != nil {
 					return err
 				}
-				return printState(cmd.OutOrStdout(), what, state, f.asJSON)
+				return node.printAgreed(cmd, what, a, state, f.asJSON)
 			})
 		},
 	}
@@ -111,7 +120,8 @@ func agreementSignCommand() *cobra.Command {
 		Long: `Shows the terms that a proposal has, and signs them with the member's root key.
 The whole digest names what is signed: read it first with entente agreement show,
 and compare the digest with the other parties by another way than this one. With the last
-signature the agreement is in force.`,
+signature the agreement is in force, as far as its dates go and no party suspends it:
+how it stands then is said.`,
 		Example: "  entente agreement sign 3q2-7wEjRWeJqrvM3e7_ABEiM0RVZneImaq7zN3u_xE --config nodes/XB/node.yaml --keys nodes/XB/root",
 		Args:    oneArg("the digest of a proposal"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -120,6 +130,10 @@ signature the agreement is in force.`,
 			}
 			return f.with(func(node *asked) error {
 				p, err := node.proposal(cmd.Context(), federation.TypeAgreement, args[0])
+				if err != nil {
+					return err
+				}
+				terms, err := bodyOf[*federation.Agreement](p)
 				if err != nil {
 					return err
 				}
@@ -136,7 +150,7 @@ signature the agreement is in force.`,
 				if err != nil {
 					return err
 				}
-				return printState(cmd.OutOrStdout(), "signed   by "+signer.Public().KeyID(), state, f.asJSON)
+				return node.printAgreed(cmd, "signed by "+signer.Public().KeyID(), terms, state, f.asJSON)
 			})
 		},
 	}
@@ -168,7 +182,7 @@ func agreementDeclineCommand() *cobra.Command {
 				if f.asJSON {
 					return printJSON(cmd.OutOrStdout(), map[string]string{"declined": args[0]})
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "declined %s\n", args[0])
+				err = printf(cmd.OutOrStdout(), "declined %s\n", args[0])
 				return err
 			})
 		},
@@ -201,7 +215,7 @@ be fetched first; with --keys the root key does. To resume it takes the root key
 				if err := node.Suspend(cmd.Context(), id, reason); err != nil {
 					return err
 				}
-				return node.printStanding(cmd, id, f.asJSON)
+				return node.printStanding(cmd, id, true, f.asJSON)
 			})
 		},
 	}
@@ -247,7 +261,7 @@ func (n *asked) rest(cmd *cobra.Command, k *keyFlags, name string, suspended boo
 	if a == nil {
 		return problem.New(problem.NotFound, "no agreement %s is in force", id)
 	}
-	does := slices.ContainsFunc(value(a.SuspendedBy), func(s nodeapi.SuspendedBy) bool { return s.Party == string(n.member) })
+	does := suspends(*a, n.member)
 	if !does && !suspended {
 		return problem.New(problem.Conflict, "%s does not suspend agreement %s", n.member, id)
 	}
@@ -257,7 +271,12 @@ func (n *asked) rest(cmd *cobra.Command, k *keyFlags, name string, suspended boo
 			return err
 		}
 	}
-	return n.printStanding(cmd, id, asJSON)
+	return n.printStanding(cmd, id, suspended, asJSON)
+}
+
+// suspends reports whether an agreement rests by a party's word.
+func suspends(a nodeapi.Agreement, m alert.MemberID) bool {
+	return slices.ContainsFunc(value(a.SuspendedBy), func(s nodeapi.SuspendedBy) bool { return s.Party == string(m) })
 }
 
 func agreementID(name string) (federation.AgreementID, error) {
@@ -268,8 +287,9 @@ func agreementID(name string) (federation.AgreementID, error) {
 	return id, nil
 }
 
-// printStanding says how an agreement stands now.
-func (n *asked) printStanding(cmd *cobra.Command, id federation.AgreementID, asJSON bool) error {
+// printStanding says how an agreement stands now. It is an error that the member does
+// not suspend it, or still does, against its word.
+func (n *asked) printStanding(cmd *cobra.Command, id federation.AgreementID, suspended, asJSON bool) error {
 	a, err := n.inForce(cmd.Context(), id)
 	if err != nil {
 		return err
@@ -277,11 +297,27 @@ func (n *asked) printStanding(cmd *cobra.Command, id federation.AgreementID, asJ
 	if a == nil {
 		return problem.New(problem.NotFound, "no agreement %s is in force", id)
 	}
+	if err := n.restsAs(*a, suspended); err != nil {
+		return err
+	}
 	if asJSON {
 		return printJSON(cmd.OutOrStdout(), a)
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "agreement %s, version %d: %s\n", a.Id, a.Version, standing(*a))
+	err = printf(cmd.OutOrStdout(), "agreement %s, version %d: %s\n", a.Id, a.Version, standing(*a))
 	return err
+}
+
+// restsAs refuses an agreement that the node does not show as the member has just
+// signed that it stands.
+func (n *asked) restsAs(a nodeapi.Agreement, suspended bool) error {
+	switch {
+	case suspends(a, n.member) == suspended:
+		return nil
+	case suspended:
+		return problem.New(problem.Unavailable, "agreement %s is NOT suspended as far as the node has verified: the hub has taken the statement and does not show it", a.Id)
+	}
+	return problem.New(problem.Unavailable, "%s still suspends agreement %s as far as the node has verified: the hub has taken the statement and does not show it",
+		n.member, a.Id)
 }
 
 // standing is how an agreement stands, in words.
@@ -290,12 +326,19 @@ func standing(a nodeapi.Agreement) string {
 	for _, s := range value(a.SuspendedBy) {
 		words := s.Party
 		if s.Reason != nil {
-			words += " (" + *s.Reason + ")"
+			words += " (" + quoted(*s.Reason) + ")"
 		}
 		by = append(by, words)
 	}
-	if len(by) > 0 {
-		return string(a.State) + " by " + strings.Join(by, ", ")
+	words := string(a.State)
+	switch {
+	case a.State == nodeapi.Ended:
+		words = "ended: a party has left; sign a new version"
+	case len(by) > 0:
+		words += " by " + strings.Join(by, ", ")
 	}
-	return string(a.State)
+	if f := a.Follows; f != nil {
+		words += fmt.Sprintf("; version %d follows on %s", f.Version, moment(f.From))
+	}
+	return words
 }

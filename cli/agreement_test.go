@@ -9,6 +9,7 @@ import (
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/federation"
+	"github.com/entente-hub/entente/api/nodeapi"
 )
 
 // The terms in the help are ones that are taken, and leave nothing out.
@@ -75,6 +76,38 @@ func TestTermsRefused(t *testing.T) {
 		if a, err := parseTerms([]byte(text)); err == nil {
 			t.Errorf("%s: taken as %+v", name, a)
 		}
+	}
+}
+
+// An agreement that all have signed is in force only if it is.
+func TestAgreedInWords(t *testing.T) {
+	terms, err := parseTerms([]byte(termsExample))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reason := "under\x1b review"
+	for state, want := range map[nodeapi.AgreementState]string{
+		nodeapi.InForce:     "in force",
+		nodeapi.NotYetValid: "all have signed; not yet valid: in force from 2026-12-01",
+		nodeapi.Expired:     "all have signed, but it has expired: it ended 2027-12-01",
+		nodeapi.Suspended:   "all have signed, but it is suspended by XB (\"under review\")",
+	} {
+		a := nodeapi.Agreement{State: state, Terms: *terms}
+		if state == nodeapi.Suspended {
+			a.SuspendedBy = &[]nodeapi.SuspendedBy{{Party: "XB", Reason: &reason}}
+		}
+		if got := agreed(a); got != want && !(state == nodeapi.Suspended && strings.HasPrefix(got, "all have signed, but it is suspended by XB") && !strings.Contains(got, "\x1b")) {
+			t.Errorf("%s: %q", state, got)
+		}
+	}
+}
+
+// Terms whose time is over are not proposed.
+func TestTermsThatAreOver(t *testing.T) {
+	past := strings.NewReplacer("2026-12-01 ", "2020-12-01 ", "2027-12-01 ", "2021-12-01 ").Replace(termsExample)
+	file := write(t, []byte(past), t.TempDir(), "past.yaml")
+	if _, stderr := entente(t, exitUsage, "agreement", "propose", "--terms", file, "--config", "absent.yaml"); !strings.Contains(stderr, "2021-12-01, has passed") {
+		t.Error(stderr)
 	}
 }
 

@@ -37,7 +37,7 @@ func usage(format string, args ...any) error {
 // Main runs the command and returns its exit code.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
-	root.SetArgs(args)
+	root.SetArgs(digestsLast(root, args))
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
@@ -110,17 +110,18 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// message is what a person reads of an error.
+// message is what a person reads of an error. What a node or hub has answered is one
+// line, whatever it says.
 func message(err error) string {
 	var p *problem.Error
 	if !errors.As(err, &p) {
-		return err.Error()
+		return lines(err.Error())
 	}
 	s := err.Error()
 	if len(p.Codes) > 0 {
 		s += fmt.Sprintf(" %v", p.Codes)
 	}
-	return s
+	return plain(s)
 }
 
 // newLogger writes structured logs; what commands answer goes to standard output.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -82,7 +81,7 @@ func (n *asked) changeConsent(ctx context.Context, w io.Writer, change nodeapi.C
 	if asJSON {
 		return printJSON(w, now)
 	}
-	_, err = fmt.Fprintf(w, "alert    %s\nconsent  %s\n", now.Alert, consentedTo(*now))
+	err = printf(w, "alert    %s\nconsent  %s\n", now.Alert, consentedTo(*now))
 	return err
 }
 

@@ -46,10 +46,16 @@ func (d *demo) suspendMidFlight(ctx context.Context) error {
 	if err := d.rest(ctx, agreement, true); err != nil {
 		return err
 	}
+	if err := d.seesSuspended(ctx, "XA", agreement); err != nil {
+		return err
+	}
 	if err := d.startNode(ctx, "XB"); err != nil {
 		return err
 	}
 	if err := d.caughtUp(ctx, "XB"); err != nil {
+		return err
+	}
+	if err := d.seesSuspended(ctx, "XB", agreement); err != nil {
 		return err
 	}
 	held, err := d.holds(ctx, "XB", sent.Id)
@@ -126,24 +132,36 @@ func (d *demo) rest(ctx context.Context, id federation.AgreementID, suspended bo
 	return nil
 }
 
-// caughtUp waits until a node has followed its feed and its statements to the end.
+// caughtUp waits until a node has followed its feed to the end, and its statements as
+// far as XA's node: that has brought them itself, so it knows of the last at once.
 func (d *demo) caughtUp(ctx context.Context, m alert.MemberID) error {
-	return d.until(ctx, fmt.Sprintf("the node of %s does not catch up", m), func() (bool, error) {
-		here, err := d.nodes[m].Status(ctx)
+	return d.until(ctx, fmt.Sprintf("the node of %s does not catch up with XA's", m), func() (bool, error) {
+		there, err := d.nodes["XA"].Status(ctx)
 		if err != nil {
 			return false, err
 		}
-		for _, other := range d.members() {
-			there, err := d.nodes[other].Status(ctx)
-			if err != nil {
-				return false, err
-			}
-			if other != m && there.Following && here.Revision == there.Revision {
-				return here.Following, nil
-			}
-		}
-		return false, nil
+		here, err := d.nodes[m].Status(ctx)
+		return err == nil && here.Following && here.Revision == there.Revision, err
 	})
+}
+
+// seesSuspended fails unless a member's node has itself verified that XB suspends an
+// agreement: an alert that it lacks would else prove nothing.
+func (d *demo) seesSuspended(ctx context.Context, m alert.MemberID, id federation.AgreementID) error {
+	all, err := d.nodes[m].Agreements(ctx)
+	if err != nil {
+		return err
+	}
+	return restsByXB(all, m, id)
+}
+
+func restsByXB(all []nodeapi.Agreement, m alert.MemberID, id federation.AgreementID) error {
+	if !slices.ContainsFunc(all, func(a nodeapi.Agreement) bool {
+		return a.Id == string(id) && a.State == nodeapi.Suspended && suspends(a, "XB")
+	}) {
+		return fault("the node of %s does not know that XB suspends %s", m, id)
+	}
+	return nil
 }
 
 func (d *demo) until(ctx context.Context, otherwise string, done func() (bool, error)) error {

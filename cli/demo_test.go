@@ -215,3 +215,16 @@ func TestDemoCountsTheLog(t *testing.T) {
 	}
 	bites(t, made, d.checkCounts, flaws)
 }
+
+func TestDemoChecksTheSuspension(t *testing.T) {
+	made := func() *[]nodeapi.Agreement {
+		return &[]nodeapi.Agreement{{Id: "a", State: nodeapi.Suspended, SuspendedBy: &[]nodeapi.SuspendedBy{{Party: "XB"}}}}
+	}
+	bites(t, made, func(all *[]nodeapi.Agreement) error { return restsByXB(*all, "XB", "a") }, []flaw[*[]nodeapi.Agreement]{
+		{"in force", func(all *[]nodeapi.Agreement) { (*all)[0].State = nodeapi.InForce }},
+		{"by nobody", func(all *[]nodeapi.Agreement) { (*all)[0].SuspendedBy = nil }},
+		{"by another", func(all *[]nodeapi.Agreement) { (*(*all)[0].SuspendedBy)[0].Party = "XA" }},
+		{"another agreement", func(all *[]nodeapi.Agreement) { (*all)[0].Id = "b" }},
+		{"none", func(all *[]nodeapi.Agreement) { *all = nil }},
+	})
+}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strconv"
@@ -24,7 +25,10 @@ alert released to members that are not in its compartments, for up to 72 hours. 
 name the threat and the duty to act. Nothing else is widened: not the release list, no
 agreement's bar on personal data, no ceiling. Whatever is released so is flagged to
 the auditors and held no longer than the emergency lasts. It ends by itself, or before
-its time by one duty officer or the node.`,
+its time by one duty officer or the node.
+
+Where the node has a directory of users, --user and --purpose say who asks: what is
+declared is for the focal point.`,
 		Example: `  entente emergency declare 01954c7e-8f5e-7d3a-9c1b-2f4a6b8c0d1e --to XD --compartment tf-river --threat "Boat adrift with 40 on board" \
     --duty "SAR convention, article 2" --for 12h --config nodes/XA/node.yaml --keys nodes/XA/duty-1
   entente emergency sign 3q2-7wEjRWeJqrvM3e7_ABEiM0RVZneImaq7zN3u_xE --config nodes/XA/node.yaml --keys nodes/XA/duty-2`,
@@ -102,15 +106,25 @@ declaration for the same alert takes the place of an earlier one.`,
 				if e.Number, err = node.NextEmergency(cmd.Context(), id); err != nil {
 					return err
 				}
+				all, err := node.Emergencies(cmd.Context())
+				if err != nil {
+					return err
+				}
 				state, err := node.propose(cmd.Context(), federation.TypeEmergency, e, signer)
 				if err != nil {
 					return err
 				}
-				return printState(cmd.OutOrStdout(), "emergency for alert "+string(id), state, f.asJSON)
+				if f.asJSON {
+					return printJSON(cmd.OutOrStdout(), newDeclaredJSON(state, e, all))
+				}
+				if err := printReplaced(cmd.OutOrStdout(), e, all); err != nil {
+					return err
+				}
+				return printState(cmd.OutOrStdout(), fmt.Sprintf("emergency number %d for alert %s", e.Number, id), state, false)
 			})
 		},
 	}
-	f.add(c)
+	f.addAs(c)
 	k.add(c, "a duty officer")
 	d.add(c)
 	return c
@@ -123,52 +137,20 @@ func emergencySignCommand() *cobra.Command {
 		Use:   "sign DIGEST --keys DIR",
 		Short: "Declare an emergency, as the second of two duty officers",
 		Long: `Shows what the first duty officer has declared, and signs it with another's key. With
-that it is in force. The whole digest names what is signed.`,
+that it is in force, and takes the place of an earlier emergency of that alert: whom that
+one names is shown too. The whole digest names what is signed.`,
 		Example: "  entente emergency sign 3q2-7wEjRWeJqrvM3e7_ABEiM0RVZneImaq7zN3u_xE --config nodes/XA/node.yaml --keys nodes/XA/duty-2",
 		Args:    oneArg("the digest of a proposal"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := wholeDigest(args[0]); err != nil {
 				return err
 			}
-			return f.with(func(node *asked) error {
-				p, err := node.proposal(cmd.Context(), federation.TypeEmergency, args[0])
-				if err != nil {
-					return err
-				}
-				signer, err := k.duty(node.member)
-				if err != nil {
-					return err
-				}
-				if !f.asJSON {
-					if err := printDeclared(cmd.OutOrStdout(), p); err != nil {
-						return err
-					}
-				}
-				state, err := node.countersign(cmd.Context(), p, signer)
-				if err != nil {
-					return err
-				}
-				return printState(cmd.OutOrStdout(), "signed   by "+signer.Public().KeyID(), state, f.asJSON)
-			})
+			return f.with(func(node *asked) error { return node.signEmergency(cmd, args[0], &k, f.asJSON) })
 		},
 	}
-	f.add(c)
+	f.addAs(c)
 	k.add(c, "a duty officer")
 	return c
-}
-
-// printDeclared writes an emergency that waits for the second officer.
-func printDeclared(w io.Writer, p *opened) error {
-	e, ok := p.Body.(*federation.Emergency)
-	if !ok {
-		return problem.New(problem.Internal, "proposal %s is no emergency", p.Proposed.Digest)
-	}
-	if err := table(w, nil, [][]string{{"alert", fmt.Sprintf("%s/%s", e.Originator, e.Alert)}, {"threat", e.Threat}, {"duty", e.Duty},
-		{"goes to", list(e.Members)}, {"without membership of", list(e.Compartments)},
-		{"lasts", "from " + day(e.ValidFrom) + " until " + day(e.ValidUntil)}}); err != nil {
-		return err
-	}
-	return printSigners(w, p)
 }
 
 func emergencyEndCommand() *cobra.Command {
@@ -195,15 +177,17 @@ it all of them. The node's own key signs, or with --keys that of one duty office
 				if err != nil {
 					return err
 				}
+				if err := node.isOver(cmd.Context(), id); err != nil {
+					return err
+				}
 				if f.asJSON {
 					return printJSON(cmd.OutOrStdout(), map[string]string{"ended": string(id)})
 				}
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "the emergency for alert %s is over\n", id)
-				return err
+				return printf(cmd.OutOrStdout(), "the emergency for alert %s is over\n", id)
 			})
 		},
 	}
-	f.add(c)
+	f.addAs(c)
 	k.add(c, "a duty officer; left out, the node's own key signs")
 	return c
 }
@@ -218,12 +202,7 @@ func (n *asked) endAs(cmd *cobra.Command, k *keyFlags, id alert.ID) error {
 	if err != nil {
 		return err
 	}
-	var last *nodeapi.Emergency
-	for i, e := range all {
-		if e.Originator == string(n.member) && e.Alert == string(id) && (last == nil || e.Number > last.Number) {
-			last = &all[i]
-		}
-	}
+	last := lastOf(all, n.member, id)
 	if last == nil || last.Over || !time.Now().Before(last.Until) {
 		return problem.New(problem.NotFound, "no emergency of alert %s can be ended", id)
 	}
@@ -239,13 +218,26 @@ func (n *asked) endAs(cmd *cobra.Command, k *keyFlags, id alert.ID) error {
 	return err
 }
 
+// isOver refuses that an emergency is ended which the node still shows.
+func (n *asked) isOver(ctx context.Context, id alert.ID) error {
+	all, err := n.Emergencies(ctx)
+	if err != nil {
+		return err
+	}
+	if last := lastOf(all, n.member, id); last == nil || !last.Over || inForceOf(all, n.member, id) != nil {
+		return problem.New(problem.Unavailable, "the emergency of alert %s is NOT over as far as the node has verified: the hub has taken the statement and does not show it", id)
+	}
+	return nil
+}
+
 func emergencyListCommand() *cobra.Command {
 	var f nodeFlags
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List emergencies that the member declared or is named in",
 		Long: `Lists emergencies as the node itself has verified them, those over too, and the
-declarations that wait for a second duty officer.`,
+declarations that wait for a second duty officer; where the hub is away these are left
+out, and that is said.`,
 		Example: "  entente emergency list --config nodes/XA/node.yaml",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -254,7 +246,7 @@ declarations that wait for a second duty officer.`,
 				if err != nil {
 					return err
 				}
-				waiting, err := node.proposed(cmd.Context(), federation.TypeEmergency)
+				waiting, err := node.waiting(cmd, federation.TypeEmergency)
 				if err != nil {
 					return err
 				}
@@ -268,23 +260,14 @@ declarations that wait for a second duty officer.`,
 			})
 		},
 	}
-	f.add(c)
+	f.addAs(c)
 	return c
 }
 
 func printEmergencies(w io.Writer, all []nodeapi.Emergency, waiting []nodeapi.Proposed) error {
 	var rows [][]string
 	for _, e := range all {
-		state := "not in force"
-		switch {
-		case e.InForce:
-			state = "in force"
-		case e.Over:
-			state = "ended"
-		case !time.Now().Before(e.Until):
-			state = "expired"
-		}
-		rows = append(rows, []string{e.Originator + "/" + e.Alert, strconv.Itoa(e.Number), state, strings.Join(e.Members, ", "),
+		rows = append(rows, []string{e.Originator + "/" + e.Alert, strconv.Itoa(e.Number), emergencyState(e), strings.Join(e.Members, ", "),
 			moment(e.Until), e.Threat, e.Digest})
 	}
 	for _, p := range waiting {

@@ -24,7 +24,8 @@ func explainCommand() *cobra.Command {
 		Long: `Of an alert that was published here: who gets which portion, decided now, what was
 handed over, and why: the rule that decides against it, or the agreement that permits
 it with its title and version. Of an alert that was received: what this member got,
-and why, from what its node has itself verified; nothing of what others got.
+and why, from what its node has itself verified; nothing of what others got. Of one
+that waits in the outbox, or that the hub has refused: that, and the reason.
 
 An alert that is not this member's to know is answered like one that there is not.
 Where the node has a directory of users, --user and --purpose say who asks, and
@@ -69,10 +70,10 @@ Where the node has a directory of users, --user and --purpose say who asks, and
 }
 
 func printExplanation(w io.Writer, e *nodeapi.Explanation) error {
-	fmt.Fprintf(w, "alert %s/%s/%d\n", e.Originator, e.Id, e.Version)
+	printf(w, "alert %s/%s/%d\n", e.Originator, e.Id, e.Version)
 	if e.Audience != nil {
 		for _, p := range e.Audience.Portions {
-			fmt.Fprintf(w, "\nportion %s\n", plain(p.Portion))
+			printf(w, "\nportion %s\n", p.Portion)
 			var rows [][]string
 			for _, m := range p.Members {
 				held := "nothing"
@@ -87,13 +88,41 @@ func printExplanation(w io.Writer, e *nodeapi.Explanation) error {
 		}
 		return nil
 	}
+	if e.Outgoing != nil {
+		return printSending(w, e.Outgoing)
+	}
 	for _, p := range value(e.Received) {
-		fmt.Fprintf(w, "\nportion %s: %s\n", p.Portion, p.Release)
+		printf(w, "\nportion %s: %s\n", p.Portion, p.Release)
 		for _, sentence := range p.Why {
-			fmt.Fprintf(w, "  %s\n", sentence)
+			printf(w, "  %s\n", sentence)
 		}
 	}
 	return nil
+}
+
+// printSending says how far the sending of an alert has come of which the hub has not
+// answered: nothing of it was decided then.
+func printSending(w io.Writer, o *nodeapi.Outgoing) error {
+	words := map[nodeapi.OutgoingState]string{
+		nodeapi.Queued:   fmt.Sprintf("queued since %s, not accepted by the hub after %d attempts", moment(o.QueuedAt), o.Attempts),
+		nodeapi.Accepted: "accepted by the hub, which does not say now who gets it",
+		nodeapi.Refused:  "refused by the hub: nobody gets it",
+	}
+	state, ok := words[o.State]
+	if !ok {
+		state = string(o.State)
+	}
+	rows := [][]string{{"sending", state}}
+	if o.Problem != nil {
+		rows = append(rows, []string{"problem", *o.Problem})
+	}
+	if codes := value(o.Codes); len(codes) > 0 {
+		rows = append(rows, []string{"rules", strings.Join(codes, " ")})
+	}
+	if o.LastError != nil {
+		rows = append(rows, []string{"reason", *o.LastError})
+	}
+	return table(w, nil, rows)
 }
 
 // inPlainWords says why a member gets of a portion what it gets.

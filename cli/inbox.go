@@ -29,8 +29,8 @@ func inboxCommand() *cobra.Command {
 with the banner that joins the markings of the portions held, the level by its
 name in your member's own marking scheme.
 
-Each version stands once, at the place of its latest delivery and with what that
-holds. One that is delivered again, because more of it may be released by then or
+Each version stands once, at the place of its latest delivery, and with the best of
+each portion that its deliveries brought and the node still holds. One that is delivered again, because more of it may be released by then or
 less, moves to its new place, with the one before beside it: "12 (was 3)". So with
 --after and the last number that you have seen you miss nothing.
 
@@ -57,7 +57,7 @@ for with --purpose: what that user may not have is not there. Lists then go on f
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), list)
 			}
-			return printInbox(cmd.OutOrStdout(), list)
+			return printInbox(cmd.OutOrStdout(), list, as.user != "")
 		},
 	}
 	c.Flags().StringVar(&config, "config", "node.yaml", "the node's configuration file")
@@ -87,17 +87,30 @@ func (r *reader) flags(c *cobra.Command) {
 
 // client returns a client that reads in the reader's name.
 func (r *reader) client(config string) (*nodeserver.Client, error) {
-	if (r.user == "") != (r.purpose == "") {
-		return nil, usage("--user and --purpose go together")
+	if err := r.whole(); err != nil {
+		return nil, err
 	}
-	c, err := nodeClient(config)
+	return r.of(nodeClient(config))
+}
+
+// whole refuses half a reader.
+func (r *reader) whole() error {
+	if (r.user == "") != (r.purpose == "") {
+		return usage("--user and --purpose go together")
+	}
+	return nil
+}
+
+// of makes a client one that asks in the reader's name.
+func (r *reader) of(c *nodeserver.Client, err error) (*nodeserver.Client, error) {
 	if err != nil || r.user == "" {
 		return c, err
 	}
 	return c.As(r.user, alert.Purpose(r.purpose)), nil
 }
 
-func printInbox(w io.Writer, list []nodeapi.Received) error {
+// printInbox writes a list. For a user alerts have cursors in the place of numbers.
+func printInbox(w io.Writer, list []nodeapi.Received, byUser bool) error {
 	var rows [][]string
 	for _, a := range list {
 		var parts []string
@@ -106,13 +119,16 @@ func printInbox(w io.Writer, list []nodeapi.Received) error {
 			if p.Emergency != nil {
 				part += "(emergency)"
 			}
+			if given(p.MarkingUnknown) {
+				part += "(marked with " + unknownMarking + ")"
+			}
 			parts = append(parts, part)
 		}
 		rows = append(rows, []string{place(a), fmt.Sprintf("%s/%s/%d", a.Originator, a.Id, a.Version),
 			a.ReceivedAt.Local().Format(time.DateTime), a.Banner, strings.Join(parts, " ")})
 	}
 	seq := "SEQ"
-	if len(list) > 0 && list[0].Cursor != nil {
+	if byUser {
 		seq = "CURSOR"
 	}
 	return table(w, []string{seq, "ALERT", "RECEIVED", "BANNER", "PORTIONS"}, rows)
@@ -137,8 +153,8 @@ func showCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show ORIGINATOR/ID/VERSION --config node.yaml",
 		Short: "Show one received alert, as far as it was released",
-		Long: `Shows a received alert as its latest delivery has it: who signed it, each portion
-that was released with its level, label, grading and obligations, and its STIX
+		Long: `Shows a received alert with the best of each portion that its deliveries brought and
+the node still holds: who signed it, each portion that was released with its level, label, grading and obligations, and its STIX
 objects. The level is told by its name in your member's own marking scheme, with
 what the originator wrote and in which scheme: a level for which yours has no name
 goes by the federation's, and is said to be without equivalent. A portion that came
@@ -199,7 +215,7 @@ func parseName(s string) (alert.MemberID, alert.ID, int, error) {
 
 func printAlert(w io.Writer, a *nodeapi.ReceivedAlert) error {
 	s := a.Summary
-	fmt.Fprintf(w, "%s\n\nalert      %s/%s/%d\nitem       %s\nsigned by  %s\nissued     %s\nexpires    %s\nwithheld or decoy  %d places\n", s.Banner,
+	printf(w, "%s\n\nalert      %s/%s/%d\nitem       %s\nsigned by  %s\nissued     %s\nexpires    %s\nwithheld or decoy  %d places\n", s.Banner,
 		s.Originator, s.Id, s.Version, place(s), a.SignedBy, s.IssuedAt.Format(time.RFC3339), s.Expires.Format(time.RFC3339), a.WithheldOrDecoy)
 	for _, p := range a.Portions {
 		printPortion(w, p)
@@ -208,30 +224,30 @@ func printAlert(w io.Writer, a *nodeapi.ReceivedAlert) error {
 }
 
 func printPortion(w io.Writer, p nodeapi.HeldPortion) {
-	fmt.Fprintf(w, "\nportion %s: %s\n", p.Portion, p.Release)
+	printf(w, "\nportion %s: %s\n", p.Portion, p.Release)
 	if p.Notice != nil && *p.Notice != "" {
-		fmt.Fprintf(w, "  notice   %s\n", *p.Notice)
+		printf(w, "  notice   %s\n", *p.Notice)
 	}
 	if p.ShownAs != nil {
-		fmt.Fprintf(w, "  marked   %s\n", marked(p))
+		printf(w, "  marked   %s\n", marked(p))
 	}
 	if p.Label != nil {
-		fmt.Fprintf(w, "  label    %s\n", p.Label.Canonical())
+		printf(w, "  label    %s\n", p.Label.Canonical())
 	}
 	if p.Grading != nil {
-		fmt.Fprintf(w, "  grading  %s: source %s, information %s\n", p.Grading.Scheme, p.Grading.Source, p.Grading.Information)
+		printf(w, "  grading  %s: source %s, information %s\n", p.Grading.Scheme, p.Grading.Source, p.Grading.Information)
 	}
 	if e := p.Emergency; e != nil {
-		fmt.Fprintf(w, "  EMERGENCY release until %s\n           threat: %s\n           duty: %s\n", e.Until.Format(time.RFC3339),
-			oneLine(e.Threat), oneLine(e.Duty))
+		printf(w, "  EMERGENCY release until %s\n           threat: %s\n           duty: %s\n", e.Until.Format(time.RFC3339),
+			e.Threat, e.Duty)
 	}
 	if o := p.Obligations; o != nil {
-		fmt.Fprintf(w, "  binds    purposes %v, hold until %s, onward sharing %t\n", o.Purposes,
+		printf(w, "  binds    purposes %v, hold until %s, onward sharing %t\n", o.Purposes,
 			time.Unix(o.HoldUntil, 0).UTC().Format(time.RFC3339), o.Onward)
 	}
 	if p.Objects != nil {
 		for _, o := range *p.Objects {
-			fmt.Fprintf(w, "  %s\n", o)
+			printf(w, "  %s\n", o)
 		}
 	}
 }
@@ -243,8 +259,16 @@ func marked(p nodeapi.HeldPortion) string {
 	if given(p.WithoutEquivalent) {
 		without = ", without equivalent in " + given(p.ShownIn)
 	}
-	return fmt.Sprintf("%s%s (%s, %s)", given(p.ShownAs), without, given(p.MarkedAs), given(p.MarkedIn))
+	unknown := ""
+	if given(p.MarkingUnknown) {
+		unknown = ": the originator wrote " + unknownMarking
+	}
+	return fmt.Sprintf("%s%s (%s, %s%s)", given(p.ShownAs), without, given(p.MarkedAs), given(p.MarkedIn), unknown)
 }
+
+// unknownMarking is what the originator wrote for a level where its scheme has no such
+// name, or has it for another level: what it wrote is not repeated.
+const unknownMarking = "what is not a name of that scheme"
 
 // given returns what an optional field holds, the zero value where it is left out.
 func given[T any](p *T) T {
@@ -254,9 +278,6 @@ func given[T any](p *T) T {
 	}
 	return *p
 }
-
-// oneLine keeps what others have written from looking like lines of the output.
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 func statusCommand() *cobra.Command {
 	var config string

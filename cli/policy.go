@@ -17,7 +17,7 @@ import (
 func policyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "policy",
-		Short: "Build, sign, verify and test bundles of the release and admission rules",
+		Short: "Build, sign, verify, test and activate bundles of the release and admission rules",
 		Long: `The rules of release and admission are Rego, packed as a bundle with a revision
 and signed by a policy officer, in OPA's own format: opa and regal work on it. A
 hub decides by a bundle only when a quorum of policy officers has named its digest.
@@ -45,6 +45,7 @@ build the bundle with the next revision, and sign it.`,
 		policySimulateCommand(),
 		policyActivateCommand(),
 		policyHistoryCommand(),
+		policyFetchCommand(),
 	)
 	return c
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/entente-hub/entente/api/federation"
 	"github.com/entente-hub/entente/api/nodeapi"
-	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/hub"
 	"github.com/entente-hub/entente/policies"
 	"github.com/entente-hub/entente/policies/bundle"
@@ -27,8 +26,10 @@ func policyActivateCommand() *cobra.Command {
 		Long: `The first policy officer brings a signed bundle to the hub and signs a statement that
 names its digest and revision. It decides nothing until a second officer has signed
 that statement too, with --sign and the whole digest of the proposal: the bundle that
-the hub has is read and held against what is signed. Then it is in force at once, and
-alerts are decided again.`,
+the hub has is read and held against what is signed, and all that is signed is shown:
+the bundle, the one that it replaces, which codes of rules are new and which are gone. Then it is in force at once, and
+alerts are decided again. Before that the second officer fetches the bundle with
+entente policy fetch, verifies it, tests it and simulates it.`,
 		Example: `  entente policy activate --bundle release-2.signed.tar.gz --config nodes/XA/node.yaml --keys authority/keys --kid officer-1
   entente policy activate --sign 3q2-7wEjRWeJqrvM3e7_ABEiM0RVZneImaq7zN3u_xE --config nodes/XA/node.yaml --keys authority/keys --kid officer-2`,
 		Args: noArgs,
@@ -79,53 +80,6 @@ func (n *asked) activate(cmd *cobra.Command, file string, k *keyFlags, asJSON bo
 	return printState(cmd.OutOrStdout(), fmt.Sprintf("bundle %d, digest of its rules %s", b.Revision, b.Digest), state, asJSON)
 }
 
-// signActivation signs a proposed activation as a further officer, once the hub's
-// bundle was seen to be the one that the proposal names.
-func (n *asked) signActivation(cmd *cobra.Command, digest string, k *keyFlags, asJSON bool) error {
-	p, err := n.proposal(cmd.Context(), federation.TypePolicy, digest)
-	if err != nil {
-		return err
-	}
-	named, ok := p.Body.(*federation.Policy)
-	if !ok {
-		return problem.New(problem.Internal, "proposal %s is no policy", digest)
-	}
-	raw, err := n.Bundle(cmd.Context(), named.Digest)
-	if err != nil {
-		return err
-	}
-	b, err := bundle.Parse(raw)
-	if err != nil {
-		return bundleError("the hub's bundle", err)
-	}
-	if b.Digest != named.Digest || b.Revision != named.Bundle {
-		return problem.New(problem.BadSignature, "the hub's bundle is number %d with digest %s, the proposal names number %d with digest %s",
-			b.Revision, b.Digest, named.Bundle, named.Digest)
-	}
-	signer, err := k.officer()
-	if err != nil {
-		return err
-	}
-	if !asJSON {
-		if err := printActivation(cmd.OutOrStdout(), p, b); err != nil {
-			return err
-		}
-	}
-	state, err := n.countersign(cmd.Context(), p, signer)
-	if err != nil {
-		return err
-	}
-	return printState(cmd.OutOrStdout(), "signed   by "+signer.Public().KeyID(), state, asJSON)
-}
-
-func printActivation(w io.Writer, p *opened, b *bundle.Bundle) error {
-	if err := table(w, nil, [][]string{{"bundle", strconv.FormatInt(b.Revision, 10)}, {"rules", b.Digest},
-		{"modules", strconv.Itoa(len(b.Modules))}}); err != nil {
-		return err
-	}
-	return printSigners(w, p)
-}
-
 func policyHistoryCommand() *cobra.Command {
 	var f nodeFlags
 	c := &cobra.Command{
@@ -133,7 +87,8 @@ func policyHistoryCommand() *cobra.Command {
 		Short: "List which bundles of rules the officers have brought into force",
 		Long: `Lists, oldest first, every statement of the policy officers that the node has
 verified: the bundle's number, the digest of its rules, when it was signed and by
-whom, and which is in force; then what waits for a second officer.`,
+whom, and which is in force; then what waits for a second officer. Where the hub is away
+that is left out, and that is said.`,
 		Example: "  entente policy history --config nodes/XA/node.yaml",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -142,7 +97,7 @@ whom, and which is in force; then what waits for a second officer.`,
 				if err != nil {
 					return err
 				}
-				waiting, err := node.proposed(cmd.Context(), federation.TypePolicy)
+				waiting, err := node.waiting(cmd, federation.TypePolicy)
 				if err != nil {
 					return err
 				}

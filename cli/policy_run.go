@@ -154,9 +154,9 @@ func (r testReport) print(w io.Writer, asJSON bool) error {
 	}
 	for _, t := range []tally{r.Tests, r.Scenarios} {
 		for _, f := range t.Failed {
-			fmt.Fprintln(w, "FAILED", f.Where)
+			printf(w, "FAILED %s\n", f.Where)
 			for _, line := range f.Why {
-				fmt.Fprintln(w, "  ", line)
+				printf(w, "   %s\n", line)
 			}
 		}
 	}

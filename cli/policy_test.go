@@ -351,14 +351,6 @@ func TestPolicyCommandsRefuseWhatIsNoBundle(t *testing.T) {
 	}
 }
 
-func TestPrintable(t *testing.T) {
-	for in, want := range map[string]string{"plain, é": "plain, é", "a\x1b[2J": `"a\x1b[2J"`, "a\nb": `"a\nb"`, "\u202ea": `"\u202ea"`} {
-		if got := printable(in); got != want {
-			t.Errorf("%q is printed as %s", in, got)
-		}
-	}
-}
-
 // Every command of policy has a text that says more than its one line.
 func TestPolicyHelpIsLong(t *testing.T) {
 	for _, c := range policyCommand().Commands() {

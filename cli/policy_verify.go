@@ -123,19 +123,9 @@ func (r bundleReport) print(w io.Writer) error {
 	fmt.Fprintln(w)
 	var rows [][]string
 	for _, rule := range r.Rules {
-		rows = append(rows, []string{rule.Of, printable(rule.Code), printable(rule.Message)})
+		rows = append(rows, []string{rule.Of, rule.Code, rule.Message})
 	}
 	return table(w, []string{"OF", "CODE", "MESSAGE"}, rows)
-}
-
-// printable quotes a text that would do more than be read.
-func printable(s string) string {
-	for _, c := range s {
-		if !strconv.IsPrint(c) {
-			return strconv.QuoteToASCII(s)
-		}
-	}
-	return s
 }
 
 // officerKeys are the policy officers' public keys, by key id.

@@ -53,6 +53,23 @@ func (f *draftFlags) load() (*nodeserver.Client, nodeapi.Draft, error) {
 	return client, nodeapi.Draft{Objects: objects, Plan: plan}, err
 }
 
+// misdrafted marks the answer that a draft is malformed as a slip in its files: some,
+// such as the name of a level, only the node can see.
+func misdrafted(err error) error {
+	if problem.KindOf(err) == problem.Malformed {
+		return slip{err}
+	}
+	return err
+}
+
+// slip is what the caller can mend in a file, in the words of whoever found it.
+type slip struct{ error }
+
+func (s slip) Unwrap() error { return s.error }
+
+// Is reports that it is one of errUsage.
+func (s slip) Is(target error) bool { return target == errUsage }
+
 func nodeClient(config string) (*nodeserver.Client, error) {
 	cfg, err := loadNodeConfig(config)
 	if err != nil {
@@ -85,7 +102,7 @@ and exit code 0.
 			defer client.Close()
 			out, err := client.Publish(cmd.Context(), draft)
 			if err != nil {
-				return err
+				return misdrafted(err)
 			}
 			if wait > 0 {
 				if out, err = awaitReceipt(cmd.Context(), client, out, wait); err != nil {
@@ -142,9 +159,9 @@ func printOutgoing(w io.Writer, out *nodeapi.Outgoing, asJSON bool) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(w, "alert    %s version %d\nstate    %s\ndigest   %s\n", out.Id, out.Version, out.State, out.Digest)
+		printf(w, "alert    %s version %d\nstate    %s\ndigest   %s\n", out.Id, out.Version, out.State, out.Digest)
 		if out.LastError != nil && *out.LastError != "" {
-			fmt.Fprintf(w, "error    %s\n", *out.LastError)
+			printf(w, "error    %s\n", *out.LastError)
 		}
 	}
 	if out.State != nodeapi.Refused {
@@ -179,7 +196,7 @@ stored but the hub's audit entry of having been asked.
 			defer client.Close()
 			answer, err := client.Preview(cmd.Context(), draft)
 			if err != nil {
-				return err
+				return misdrafted(err)
 			}
 			if f.asJSON {
 				return printJSON(cmd.OutOrStdout(), answer)

@@ -26,11 +26,19 @@ import (
 type nodeFlags struct {
 	config string
 	asJSON bool
+	as     reader // nobody, but for commands with addAs
 }
 
 func (f *nodeFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.config, "config", "node.yaml", "the node's configuration file")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print JSON")
+}
+
+// addAs is add for a command that asks, where the node has a directory of users, in the
+// name of one.
+func (f *nodeFlags) addAs(c *cobra.Command) {
+	f.add(c)
+	f.as.flags(c)
 }
 
 // asked is a node that is asked, in the name of its member.
@@ -40,11 +48,14 @@ type asked struct {
 }
 
 func (f *nodeFlags) ask() (*asked, error) {
+	if err := f.as.whole(); err != nil {
+		return nil, err
+	}
 	cfg, err := loadNodeConfig(f.config)
 	if err != nil {
 		return nil, err
 	}
-	client, err := nodeserver.NewClient(cfg)
+	client, err := f.as.of(nodeserver.NewClient(cfg))
 	if err != nil {
 		return nil, err
 	}
@@ -119,9 +130,32 @@ func (f *keyFlags) duty(m alert.MemberID) (keys.Signer, error) {
 	return f.signer("a duty officer of "+string(m), func(owner string) bool { return strings.HasPrefix(owner, string(m)+".") })
 }
 
-// officer opens the key of a policy officer.
+// officer opens the key of a policy officer: of somebody who is neither the authority
+// nor a member, whose root and node keys have the member's bare id for an owner.
 func (f *keyFlags) officer() (keys.Signer, error) {
-	return f.signer("a policy officer", func(owner string) bool { return owner != trust.AuthorityOwner })
+	if owner, _, _ := strings.Cut(f.kid, "/"); isMember(owner) {
+		return nil, notAnOfficer(owner)
+	}
+	var members []string
+	signer, err := f.signer("a policy officer", func(owner string) bool {
+		if isMember(owner) {
+			members = append(members, owner)
+		}
+		return !isMember(owner) && owner != trust.AuthorityOwner
+	})
+	if err != nil && len(members) > 0 {
+		err = fmt.Errorf("%w\n%w", err, notAnOfficer(members[0]))
+	}
+	return signer, err
+}
+
+func isMember(owner string) bool {
+	_, err := alert.ParseMemberID(owner)
+	return err == nil
+}
+
+func notAnOfficer(owner string) error {
+	return usage("the key of %s is that member's own, of its root or its node, and no policy officer's", owner)
 }
 
 // propose signs the successor of what is in force in a chain and brings it.
@@ -135,8 +169,42 @@ func (n *asked) propose(ctx context.Context, t federation.StatementType, body fe
 	if err != nil {
 		return nil, err
 	}
-	return n.Propose(ctx, raw)
+	return n.bring(ctx, raw)
 }
+
+// bring hands a signed statement over and says what became of it, as far as the hub's
+// answer bears it: the digest is what the command itself makes of the bytes, and in
+// force is only what the node then shows. Errors are the node's; BadSignature where the
+// hub answers about another statement.
+func (n *asked) bring(ctx context.Context, raw []byte) (*hubapi.ProposalState, error) {
+	s, err := trust.Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	state, err := n.Propose(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	if state.Digest != s.Digest {
+		return nil, problem.New(problem.BadSignature, "signed and handed over was statement %s, but the hub answers about %s: do not trust what it says of either",
+			s.Digest, state.Digest)
+	}
+	if !state.InForce {
+		return state, nil
+	}
+	state.InForce, err = n.shows(ctx, s)
+	return state, err
+}
+
+// shows reports whether the node has verified that a statement is in force, or was and
+// has a successor by now.
+func (n *asked) shows(ctx context.Context, s trust.Statement) (bool, error) {
+	revision, digest, err := n.Chain(ctx, s.Statement.Type, s.Statement.Subject)
+	return digest == s.Digest || revision > s.Revision, err
+}
+
+// notTakenIn is said where the hub has brought into force what the node does not show.
+const notTakenIn = "the hub says that all have signed; the node has not verified it yet"
 
 // opened is a proposal as the command itself reads it: from the very bytes that
 // would be signed.
@@ -161,21 +229,39 @@ func readProposal(p nodeapi.Proposed) (*opened, error) {
 	return &opened{p, s}, nil
 }
 
-// proposal finds an open proposal of a type by its digest, all of it: whoever signs
-// says with the digest what is signed.
-func (n *asked) proposal(ctx context.Context, t federation.StatementType, digest string) (*opened, error) {
+// bodyOf returns what a proposal says, which is of the type that its Type names.
+func bodyOf[B federation.Body](p *opened) (body B, err error) {
+	body, ok := p.Body.(B)
+	if !ok {
+		err = problem.New(problem.Internal, "proposal %s is none of type %T", p.Proposed.Digest, body)
+	}
+	return body, err
+}
+
+// find returns an open proposal by its digest, unread.
+func (n *asked) find(ctx context.Context, digest string) (nodeapi.Proposed, error) {
 	if err := wholeDigest(digest); err != nil {
-		return nil, err
+		return nodeapi.Proposed{}, err
 	}
 	list, err := n.Proposals(ctx)
 	if err != nil {
-		return nil, err
+		return nodeapi.Proposed{}, err
 	}
 	at := slices.IndexFunc(list, func(p nodeapi.Proposed) bool { return p.Digest == digest })
 	if at < 0 {
-		return nil, problem.New(problem.NotFound, "no open proposal has the digest %s", digest)
+		return nodeapi.Proposed{}, problem.New(problem.NotFound, "no open proposal has the digest %s", digest)
 	}
-	p, err := readProposal(list[at])
+	return list[at], nil
+}
+
+// proposal finds an open proposal of a type by its digest, all of it: whoever signs
+// says with the digest what is signed.
+func (n *asked) proposal(ctx context.Context, t federation.StatementType, digest string) (*opened, error) {
+	found, err := n.find(ctx, digest)
+	if err != nil {
+		return nil, err
+	}
+	p, err := readProposal(found)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +293,7 @@ func (n *asked) countersign(ctx context.Context, p *opened, with keys.Signer) (*
 	} else if err != nil {
 		return nil, err
 	}
-	return n.Propose(ctx, raw)
+	return n.bring(ctx, raw)
 }
 
 // printState says what became of a statement that was brought.
@@ -216,11 +302,13 @@ func printState(w io.Writer, what string, s *hubapi.ProposalState, asJSON bool) 
 		return printJSON(w, s)
 	}
 	state := "in force"
-	if !s.InForce {
-		state = "proposed; still to sign: " + plain(strings.Join(s.Missing, ", "))
+	switch {
+	case !s.InForce && len(s.Missing) == 0:
+		state = notTakenIn
+	case !s.InForce:
+		state = "proposed; still to sign: " + strings.Join(s.Missing, ", ")
 	}
-	_, err := fmt.Fprintf(w, "%s\ndigest   %s\nstate    %s\n", what, plain(s.Digest), state)
-	return err
+	return printf(w, "%s\ndigest   %s\nstate    %s\n", what, s.Digest, state)
 }
 
 // oneArg wants one argument.

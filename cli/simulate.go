@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +19,7 @@ import (
 	hubserver "github.com/entente-hub/entente/hub/server"
 	"github.com/entente-hub/entente/policies"
 	"github.com/entente-hub/entente/policies/bundle"
+	"github.com/entente-hub/entente/trust"
 )
 
 func policySimulateCommand() *cobra.Command {
@@ -31,10 +34,11 @@ portions twice: by what is in force now, and by what is in force but for the
 candidate. It prints who would gain or lose what, by reason, originator and category,
 and how many decisions fall otherwise today than they did then, candidate or not.
 
-A candidate needs no signatures: a bundle, signed or not (--bundle), the body of a
-registry statement as JSON (--registry), terms of agreements in the form that
-entente agreement propose takes (--agreement, several times). Nothing is changed; that
-a simulation took place goes into the audit log.
+A candidate needs no signatures, and any that it has are not looked at: a bundle
+(--bundle), a registry (--registry), either the signed statement as the authority has
+sent it or its body alone, as JSON, terms of agreements in the form that entente
+agreement propose takes (--agreement, several times). Nothing is changed; that a
+simulation took place goes into the audit log.
 
 --since is a date (2026-11-01), a time (2026-11-01T12:00:00Z) or a duration back from
 now (720h). The command reads the hub's database, and can run beside the hub.`,
@@ -66,7 +70,7 @@ now (720h). The command reads the hub's database, and can run beside the hub.`,
 	}
 	c.Flags().StringVar(&config, "config", "hub.yaml", "the hub's configuration file")
 	c.Flags().StringVar(&bundleFile, "bundle", "", "policy bundle to suppose")
-	c.Flags().StringVar(&registry, "registry", "", "file with a registry's body to suppose, JSON")
+	c.Flags().StringVar(&registry, "registry", "", "file with a registry to suppose, JSON: a signed statement or its body")
 	c.Flags().StringArrayVar(&agreements, "agreement", nil, "file with an agreement's terms to suppose; may be repeated")
 	c.Flags().StringVar(&since, "since", "720h", "from when on decisions are replayed")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -105,8 +109,8 @@ func readCandidate(bundleFile, registry string, agreements []string) (c hub.Cand
 		if err != nil {
 			return c, usage("%v", err)
 		}
-		body := new(federation.Registry)
-		if err := strictjson.Unmarshal(raw, body); err != nil {
+		body, err := parseRegistry(raw)
+		if err != nil {
 			return c, usage("%s: %v", registry, err)
 		}
 		c.Bodies = append(c.Bodies, body)
@@ -122,6 +126,28 @@ func readCandidate(bundleFile, registry string, agreements []string) (c hub.Cand
 		return c, usage("nothing to suppose: one of --bundle, --registry and --agreement is needed")
 	}
 	return c, nil
+}
+
+// parseRegistry reads a registry: its body, or the statement of it, whoever has signed
+// that. A general JWS (RFC 7515 section 7.2.1) has a payload, which no registry has.
+func parseRegistry(raw []byte) (*federation.Registry, error) {
+	var members map[string]json.RawMessage
+	if err := strictjson.Unmarshal(raw, &members); err != nil {
+		return nil, err
+	}
+	if _, signed := members["payload"]; !signed {
+		body := new(federation.Registry)
+		return body, strictjson.Unmarshal(raw, body)
+	}
+	s, err := trust.Parse(bytes.TrimSpace(raw))
+	if err != nil {
+		return nil, err
+	}
+	body, ok := s.Body.(*federation.Registry)
+	if !ok {
+		return nil, fmt.Errorf("a signed statement of type %s, not of a registry", s.Type)
+	}
+	return body, nil
 }
 
 // simulate replays the decisions in a hub's database.
@@ -144,14 +170,14 @@ func simulate(ctx context.Context, cfg hubserver.Config, c hub.Candidate, since 
 		func(done, of int64) {
 			if now := time.Now(); now.After(next) {
 				next = now.Add(5 * time.Second)
-				fmt.Fprintf(progress, "%d of %d log entries\n", done, of)
+				printf(progress, "%d of %d log entries\n", done, of)
 			}
 		})
 }
 
 func printSimulation(w io.Writer, s hub.Simulation) error {
-	fmt.Fprintf(w, "%d decisions on %d alerts since %s, %d distinct questions.\n", s.Decisions, s.Alerts, s.Since.Format(time.RFC3339), s.Labels)
-	fmt.Fprintf(w, "%d would fall otherwise under the candidate; %d fall otherwise today than they did then.\n", s.Affected, s.Drifted)
+	printf(w, "%d decisions on %d alerts since %s, %d distinct questions.\n", s.Decisions, s.Alerts, s.Since.Format(time.RFC3339), s.Labels)
+	printf(w, "%d would fall otherwise under the candidate; %d fall otherwise today than they did then.\n", s.Affected, s.Drifted)
 	if len(s.Changes) == 0 {
 		return nil
 	}

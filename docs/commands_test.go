@@ -69,7 +69,7 @@ func TestCommandsParse(t *testing.T) {
 // TestCommandsThatDoNotParse guards the test above.
 func TestCommandsThatDoNotParse(t *testing.T) {
 	for _, line := range []string{"unknown", "audit unknown", "publish extra", "publish --unknown", "publish --wait soon",
-		"inbox --limit many", "show --json", "show A/B/1 C/D/2", "verify"} {
+		"inbox --limit many", "show --json", "show A/B/1 C/D/2", "verify", "policy fetch one two"} {
 		if parseCommand(t, strings.Fields(line), true) == "" {
 			t.Errorf("entente %s: accepted", line)
 		}
@@ -99,10 +99,14 @@ func parseCommand(t *testing.T, args []string, whole bool) string {
 	for wanted < len(words) && words[wanted] == strings.ToUpper(words[wanted]) && !strings.ContainsAny(words[wanted][:1], "-([") {
 		wanted++
 	}
+	most := wanted
+	if wanted < len(words) && regexp.MustCompile(`^\([A-Z]+$`).MatchString(words[wanted]) { // "(NAME | --flag)": or a flag instead
+		most++
+	}
 	for given < len(args) && !strings.HasPrefix(args[given], "-") {
 		given++
 	}
-	if wanted != given && (whole || given > 0) {
+	if (given < wanted || given > most) && (whole || given > 0) {
 		return "not the arguments of: " + strings.TrimSpace(use)
 	}
 	return ""

@@ -71,8 +71,9 @@ func compiled(raw []byte, digest string) (*policies.Engine, error) {
 }
 
 // SubmitBundle stores a policy bundle that a policy officer has signed and whose
-// rules compile. It decides nothing until a statement puts it into force. Errors are
-// *problem.Error; a refusal is recorded.
+// rules compile. One of the same rules and a lower revision it replaces: rules can
+// come again under the next number. It decides nothing until a statement puts it into
+// force. Errors are *problem.Error; a refusal is recorded.
 func (h *Hub) SubmitBundle(ctx context.Context, member alert.MemberID, raw []byte) error {
 	s, err := h.newerDirectory(ctx)
 	if err != nil {
@@ -105,7 +106,7 @@ func (h *Hub) SubmitBundle(ctx context.Context, member alert.MemberID, raw []byt
 		return err
 	}
 	if res.Outcome == store.Conflict {
-		return h.refuse(ctx, string(member), nil, problem.New(problem.Conflict, "a bundle with these rules is stored under another revision or signature"))
+		return h.refuse(ctx, string(member), nil, problem.New(problem.Conflict, "a bundle with these rules is stored under a higher revision, or under this one with another signature"))
 	}
 	return h.refresh(ctx)
 }

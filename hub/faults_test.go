@@ -24,6 +24,7 @@ func faultyWorld(t *testing.T) (w *world, arm func(storetest.Fault)) {
 	if err := server.TakeStatements(t.Context(), w.Hub, w.Statements()); err != nil {
 		t.Fatal(err)
 	}
+	w.settle() // nothing but what the test does is to meet the fault
 	return w, func(f storetest.Fault) { next.Store(int64(f)) }
 }
 

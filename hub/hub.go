@@ -49,8 +49,12 @@ type Hub struct {
 	engines engines
 
 	resettler resettler
-	drained   sync.Once
-	drain     chan struct{} // closed by Drain
+
+	// calm is held by a hand-over that statements have overtaken again and again, so
+	// that no more come meanwhile; who brings one holds it for reading.
+	calm    sync.RWMutex
+	drained sync.Once
+	drain   chan struct{} // closed by Drain
 
 	state   atomic.Pointer[state] // what is decided upon; nil before there is a registry
 	loading sync.Mutex            // one reload at a time
@@ -58,16 +62,13 @@ type Hub struct {
 
 // state is one revision of all that decisions rest on.
 type state struct {
-	dir      *trust.Directory
-	world    *federation.World
-	policy   *policies.World
-	engine   *policies.Engine // the rules in force; nil: this hub does not have them
-	position int64            // of the last statement taken in
-	newest   int64            // the latest iat among them
+	list
+	world  *federation.World // as the list says at its last moment; nil before there is a registry
+	policy *policies.World
+	engine *policies.Engine // the rules in force; nil: this hub does not have them
 
 	recorded      sync.Map     // label digests whose decision stands in the log at this revision
 	recordedCount atomic.Int64 // bounds it
-	claimed       sync.Map     // of store.Claim: see claimAgain
 }
 
 // New returns a hub on a store, with the statements found there. Run must be
@@ -86,7 +87,7 @@ func New(ctx context.Context, d Deps) (*Hub, error) {
 	h := &Hub{Deps: d, drain: make(chan struct{})}
 	h.resettler.wake = make(chan struct{}, 1)
 	h.ledger = newLedger(d.Store, d.Metrics, h.waiters.wake)
-	h.state.Store(&state{dir: trust.New(d.Authority)})
+	h.state.Store(&state{list: list{dir: trust.New(d.Authority)}})
 	// Statements that do not verify, as when the clock stands far behind, are for
 	// Ready to tell: until they do nothing is decided.
 	if err := h.refresh(ctx); err != nil && !errors.Is(err, errUnverified) {
@@ -149,7 +150,7 @@ func (h *Hub) current(ctx context.Context) (*state, error) {
 
 // lapsed reports whether validity dates have made the world another one.
 func (s *state) lapsed(now time.Time) bool {
-	return s.world != nil && !s.world.Lapses.IsZero() && !now.Before(s.world.Lapses)
+	return s.world != nil && s.moment.due(s.world, now)
 }
 
 // newer is current for when what is known may be out of date: it first takes in

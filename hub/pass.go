@@ -9,7 +9,6 @@ import (
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/audit"
-	"github.com/entente-hub/entente/api/federation"
 	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/hub/store"
@@ -28,17 +27,17 @@ const (
 // pass decides standing alerts again under one state.
 type pass struct {
 	*Hub
-	state    *state
-	at       int64 // the moment at which alerts stand, seconds since 1970-01-01 UTC
-	seen     int64 // position up to which what was handed over is known to be settled
-	nothing  bool  // no answer can differ
-	since    policies.Change
-	declared []federation.Declared // emergencies that are new
-	labels   map[int64]*label      // by row, those last looked at
-	count    audit.Resettled
-	next     store.Resettle       // what the next write does
-	entries  [][]byte             // that go with it
-	claimed  map[store.Claim]bool // in it: no claim may stand twice
+	state   *state
+	at      int64 // the moment at which alerts stand, seconds since 1970-01-01 UTC
+	seen    int64 // position up to which what was handed over is known to be settled
+	since   policies.Change
+	keys    bool             // node keys differ: what was not handed over because of one may be verified now, or no more
+	labels  map[int64]*label // by row, those last looked at
+	count   audit.Resettled
+	next    store.Resettle                // what the next write does
+	entries [][]byte                      // that go with it
+	claimed map[store.Claim]bool          // in it: no claim may stand twice
+	decided map[string]*policies.Audience // whose entries are in it
 }
 
 // label is an interned label, read, and what it means now.
@@ -68,38 +67,23 @@ func settledOf(stored []byte) (position int64, audience []byte, err error) {
 
 // change finds out what can have become different.
 func (p *pass) change(before *state) {
-	now := p.state.world
-	switch {
-	case before == nil || before.world == nil || before.dir.PolicyDigest(PolicyName) != p.state.engine.Digest():
-		p.since = p.state.engine.Between(nil, now)
-	case before.world.Revision == now.Revision:
-		p.nothing = true
-	default:
-		p.since = p.state.engine.Between(before.world, now)
-		for _, key := range p.since.Emergencies() {
-			if e, ok := now.Emergencies[key]; ok {
-				p.declared = append(p.declared, e)
-			}
-		}
+	if before == nil || before.world == nil || before.dir.PolicyDigest(PolicyName) != p.state.engine.Digest() {
+		p.since = p.state.engine.Between(nil, p.state.world)
+		return
 	}
+	p.since = p.state.engine.Between(before.world, p.state.world)
+	p.keys = before.dir.Keys() != p.state.dir.Keys()
 }
 
 func (p *pass) affects(q policies.Query) bool {
 	return p.since.Affects(q.Originator, &q.Label, q.Alert)
 }
 
-// run goes over the labels, from where an interrupted pass stood and around, then
-// over what waits for hand-over, then over the alerts for which an emergency was
-// declared.
+// run goes over the labels, then over what waits for hand-over, then over the alerts
+// for which an emergency is in force.
 func (p *pass) run(ctx context.Context) error {
-	from := p.resettler.cursor
-	if err := p.overLabels(ctx, from, 0); err != nil {
+	if err := p.overLabels(ctx); err != nil {
 		return err
-	}
-	if from > 0 {
-		if err := p.overLabels(ctx, 0, from); err != nil {
-			return err
-		}
 	}
 	if err := p.overUnsettled(ctx); err != nil {
 		return err
@@ -107,9 +91,9 @@ func (p *pass) run(ctx context.Context) error {
 	return p.overEmergencies(ctx)
 }
 
-// overLabels settles the labels after a row, up to another; 0: up to the last.
-func (p *pass) overLabels(ctx context.Context, after, to int64) error {
-	for {
+// overLabels settles the labels under which something stands.
+func (p *pass) overLabels(ctx context.Context) error {
+	for after := int64(0); ; {
 		page, err := p.Store.Labels(ctx, p.at, after, labelPage)
 		if err != nil {
 			return unavailable(err)
@@ -118,9 +102,7 @@ func (p *pass) overLabels(ctx context.Context, after, to int64) error {
 			return nil
 		}
 		for _, stored := range page {
-			if to > 0 && stored.Row > to {
-				return nil
-			}
+			after = stored.Row
 			l, err := p.read(ctx, stored)
 			if err != nil {
 				return err
@@ -130,8 +112,6 @@ func (p *pass) overLabels(ctx context.Context, after, to int64) error {
 					return err
 				}
 			}
-			after = stored.Row
-			p.resettler.cursor = after // if the rules change meanwhile: the next pass begins there and goes round
 		}
 	}
 }
@@ -191,7 +171,9 @@ func (p *pass) settle(ctx context.Context, l *label) error {
 		return nil
 	}
 	p.count.Labels++
-	p.entries = p.decisionEntry(p.entries, p.state, p.state.labelDigest(l.query), aud)
+	digest := p.state.labelDigest(l.query)
+	p.entries = p.decisionEntry(p.entries, p.state, digest, aud)
+	p.decided[digest] = aud
 	for after := int64(0); len(more) > 0; {
 		standing, err := p.Store.Standing(ctx, p.at, l.Row, after, alertPage)
 		if err != nil {
@@ -251,7 +233,12 @@ func (p *pass) overUnsettled(ctx context.Context) error {
 			case err != nil:
 				return err
 			case !concerned || u.State == store.Pending && kind != feed.None:
-			case kind != feed.None: // at hand-over it is compared with what the recipient has
+			case kind != feed.None:
+				if gains, err := p.gains(ctx, u); err != nil {
+					return err
+				} else if !gains {
+					continue
+				}
 				if err := p.renew(ctx, store.Claim{AlertRow: u.Alert.Row, Recipient: u.Recipient}); err != nil {
 					return err
 				}
@@ -267,30 +254,66 @@ func (p *pass) overUnsettled(ctx context.Context) error {
 	}
 }
 
-// withhold marks pending deliveries as a poll of their recipient would. If one comes
-// between, it has judged them itself.
+// gains reports whether a recipient may have more than it was handed last, or better
+// terms; so does whatever was withheld. Of what is on its way only little is asked for.
+func (p *pass) gains(ctx context.Context, u store.Unsettled) (bool, error) {
+	if u.State == store.Withheld {
+		return true, nil
+	}
+	row, err := p.Store.Alert(ctx, u.Alert.Originator, u.Alert.ID, u.Alert.Version)
+	if err != nil {
+		return false, unavailable(err)
+	}
+	v, err := p.views.of(*row)
+	if err != nil {
+		return false, problem.Wrap(problem.Internal, err, "")
+	}
+	permit, _, err := p.permit(ctx, p.state, v, u.Recipient)
+	if err != nil || permit == nil {
+		return false, err
+	}
+	held, err := p.held(ctx, u.Recipient, u.Alert.Row)
+	return err == nil && (held == nil || !covers(held, permit.releases)), err
+}
+
+// withhold marks pending deliveries as a poll of their recipient would. Polls that
+// come between move the feed on, or have judged some of them: then one by one. What
+// can not be marked is decided at hand-over.
 func (p *pass) withhold(ctx context.Context, m alert.MemberID, list []store.Unsettled) error {
+	if done, err := p.withholdAll(ctx, m, list); done || err != nil {
+		return err
+	}
+	for i := range list {
+		if _, err := p.withholdAll(ctx, m, list[i:i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pass) withholdAll(ctx context.Context, m alert.MemberID, list []store.Unsettled) (bool, error) {
 	f, err := p.Store.Feed(ctx, m)
 	if err != nil {
-		return unavailable(err)
+		return false, unavailable(err)
 	}
 	w := store.Write{Seen: p.state.position, HandOver: &store.HandOver{Recipient: m, After: f.Seq, Chain: f.Chain}}
 	audiences := make(map[string]*policies.Audience)
 	for _, u := range list {
 		if err := p.justify(ctx, u.Alert, audiences, &w); err != nil {
-			return err
+			return false, err
 		}
 		w.HandOver.Withheld = append(w.HandOver.Withheld, u.ID)
 		w.Entries = append(w.Entries, p.entry(audit.Entry{Kind: audit.Withheld, Actor: string(p.ID), Alert: standingAlert(u.Alert),
 			Recipient: m, Revision: p.state.world.Revision, Policy: p.state.engine.Digest()}))
 	}
 	res, err := p.ledger.commit(ctx, w)
-	if err == nil && res.Outcome == store.Done {
-		p.state.record(audiences)
-		p.count.Withheld += int64(len(list))
-		p.Metrics.released(0, len(list))
+	if err != nil || res.Outcome != store.Done {
+		return res.Outcome == store.Done, err
 	}
-	return err
+	p.state.record(audiences)
+	p.count.Withheld += int64(len(list))
+	p.Metrics.released(0, len(list))
+	return true, nil
 }
 
 // justify adds the decisions on an alert's labels to the write, where they do not
@@ -324,7 +347,7 @@ func (p *pass) justify(ctx context.Context, a store.Standing, audiences map[stri
 // recipient may have of any portion now.
 func (p *pass) judge(ctx context.Context, u store.Unsettled) (concerned bool, most feed.Kind, err error) {
 	most = feed.None
-	concerned = u.Seen > p.seen // under rules that no pass has seen
+	concerned = u.Seen > p.seen || p.keys && u.State == store.Withheld // under rules that no pass has seen, or for its key
 	var asked []policies.Query
 	for _, row := range u.Alert.Labels {
 		l, err := p.labelAt(ctx, row)
@@ -354,9 +377,11 @@ func (p *pass) judge(ctx context.Context, u store.Unsettled) (concerned bool, mo
 	return true, most, nil
 }
 
-// overEmergencies gives those whom an emergency names the alert that it is about.
+// overEmergencies gives those whom an emergency names the alert that it is about, if
+// they have nothing of it that waits. Labels are settled without emergencies, which
+// are about one alert: so each pass looks at all of them.
 func (p *pass) overEmergencies(ctx context.Context) error {
-	for _, e := range p.declared {
+	for _, e := range p.state.world.Emergencies {
 		a, err := p.Store.StandingAlert(ctx, p.at, e.Originator, e.Alert)
 		if errors.Is(err, store.ErrNotFound) {
 			continue
@@ -364,11 +389,17 @@ func (p *pass) overEmergencies(ctx context.Context) error {
 			return unavailable(err)
 		}
 		for _, m := range e.Members {
-			_, kind, err := p.judge(ctx, store.Unsettled{Recipient: m, Alert: *a})
+			u := store.Unsettled{Recipient: m, Alert: *a, State: store.Handed, Seen: p.state.position}
+			_, kind, err := p.judge(ctx, u)
 			if err != nil {
 				return err
 			}
 			if kind == feed.None {
+				continue
+			}
+			if gains, err := p.gains(ctx, u); err != nil {
+				return err
+			} else if !gains {
 				continue
 			}
 			if err := p.renew(ctx, store.Claim{AlertRow: a.Row, Recipient: m}); err != nil {
@@ -379,21 +410,17 @@ func (p *pass) overEmergencies(ctx context.Context) error {
 	return nil
 }
 
-// flush writes what has gathered, with its entries. It fails with errStale where the
-// rules have changed since.
+// flush writes what has gathered, with its entries, whatever has been stated since:
+// claims are hints, and a label says up to which statement it is settled. So a pass
+// ends, however often the rules change, and the next one takes up from there.
 func (p *pass) flush(ctx context.Context) error {
-	res, err := p.ledger.commit(ctx, store.Write{Seen: p.state.position, Resettle: &p.next, Entries: p.entries})
-	if err != nil {
+	if _, err := p.ledger.commit(ctx, store.Write{Resettle: &p.next, Entries: p.entries}); err != nil {
 		return err
 	}
-	if res.Outcome == store.Stale {
-		if err := p.refresh(ctx); err != nil {
-			return err
-		}
-		return errStale
-	}
+	p.state.record(p.decided)
 	p.next, p.entries = store.Resettle{}, nil
 	clear(p.claimed)
+	clear(p.decided)
 	return nil
 }
 

@@ -35,7 +35,7 @@ func (p *permit) redeem(v *view, recipient alert.MemberID) error {
 
 // permit decides an alert for one recipient at the state's revision. It returns
 // nil where the recipient gets nothing of it; over says that it never will, whatever
-// is agreed: the time to hold it has ended, or nobody could verify it any more.
+// is agreed: the alert has expired.
 func (h *Hub) permit(ctx context.Context, s *state, v *view, recipient alert.MemberID) (p *permit, over bool, err error) {
 	if h.Now().Unix() >= v.row.Expires {
 		return nil, true, nil
@@ -43,7 +43,7 @@ func (h *Hub) permit(ctx context.Context, s *state, v *view, recipient alert.Mem
 	// What no node could verify any more is not handed over: a key revoked back to
 	// before the alert was signed takes the alert with it.
 	if _, err := s.dir.NodeKey(v.row.Originator, v.row.IssuedAt)(v.kid); err != nil {
-		return nil, true, nil
+		return nil, false, nil
 	}
 	p = &permit{digest: v.row.Digest, recipient: recipient, state: s}
 	for _, portion := range v.portions {
@@ -60,13 +60,12 @@ func (h *Hub) permit(ctx context.Context, s *state, v *view, recipient alert.Mem
 		}
 		r := s.policy.Release(aud, recipient, portion.ID, q, v.row.IssuedAt, v.row.Expires)
 		if r.Kind == feed.None || r.Obligations != nil && r.Obligations.HoldUntil <= h.Now().Unix() {
-			over = true // not to be stated in full, or lawful holding has ended before it began
-			continue
+			continue // not to be stated in full, or lawful holding has ended before it began
 		}
 		p.releases = append(p.releases, r)
 	}
 	if len(p.releases) == 0 {
-		return nil, over, nil
+		return nil, false, nil
 	}
 	return p, false, nil
 }
@@ -91,10 +90,42 @@ type facts struct {
 	Revision   string         `json:"revision"`
 	Policy     string         `json:"policy"`
 	ReleasedAt int64          `json:"released_at"`
+
+	// Held is what the recipient holds with this delivery and those of the same version
+	// before it; left out where there were none. No part of what is delivered.
+	Held []feed.Release `json:"held,omitempty"`
 }
 
-func factsOf(d feed.Delivery) ([]byte, error) {
-	return json.Marshal(facts{d.Releases, d.Revision, d.Policy, d.ReleasedAt})
+// holds returns the best that the recipient has been handed of each portion.
+func (f facts) holds() []feed.Release {
+	if f.Held != nil {
+		return f.Held
+	}
+	return f.Releases
+}
+
+// factsOf keeps a delivery; before is what its recipient holds already.
+func factsOf(d feed.Delivery, before []feed.Release) ([]byte, error) {
+	f := facts{Releases: d.Releases, Revision: d.Revision, Policy: d.Policy, ReleasedAt: d.ReleasedAt}
+	if before != nil {
+		f.Held = united(before, d.Releases)
+	}
+	return json.Marshal(f)
+}
+
+// united returns of each portion the better release, of two alike the later.
+func united(before, now []feed.Release) []feed.Release {
+	out := slices.Clone(now)
+	for _, b := range before {
+		i := slices.IndexFunc(out, func(r feed.Release) bool { return r.Portion == b.Portion })
+		switch {
+		case i < 0:
+			out = append(out, b)
+		case level(b.Kind) > level(out[i].Kind):
+			out[i] = b
+		}
+	}
+	return out
 }
 
 // redeliver makes a handed-over delivery a second time, for a node that lost the

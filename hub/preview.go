@@ -127,7 +127,7 @@ func (h *Hub) heldBy(ctx context.Context, member alert.MemberID, row store.Alert
 	if err := json.Unmarshal(d.Facts, &f); err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "")
 	}
-	for _, r := range f.Releases {
+	for _, r := range f.holds() {
 		kinds[r.Portion] = r.Kind
 	}
 	return kinds, nil
@@ -162,7 +162,9 @@ func (h *Hub) forecasts(ctx context.Context, s *state, row store.Alert, portions
 			audiences[digest] = aud
 			w.Entries = h.decisionEntry(w.Entries, s, digest, aud)
 		}
-		out = append(out, forecast(s, q, p.ID, aud, row.IssuedAt, row.Expires))
+		f := forecast(s, q, p.ID, aud, row.IssuedAt, row.Expires)
+		f.judge(s, q, aud, row, h.Now().Unix())
+		out = append(out, f)
 	}
 	w.Entries = append(w.Entries, h.entry(entry))
 	if _, err := h.ledger.commit(ctx, w); err != nil {
@@ -187,6 +189,24 @@ func (h *Hub) forecastAdmission(ctx context.Context, s *state, member alert.Memb
 		return notAdmitted(heads, refusals)
 	}
 	return nil
+}
+
+// judge takes out what would not be handed over any more, whatever the rules permit.
+func (f *Forecast) judge(s *state, q policies.Query, aud *policies.Audience, row store.Alert, now int64) {
+	for i, m := range f.Members {
+		r := s.policy.Release(aud, m.Member, f.Portion, q, row.IssuedAt, row.Expires)
+		why := ""
+		switch {
+		case m.Release == feed.None:
+		case row.Expires <= now:
+			why = "The alert has expired."
+		case r.Kind == feed.None || r.Obligations != nil && r.Obligations.HoldUntil <= now:
+			why = "The time for which it may be held has ended."
+		}
+		if why != "" {
+			f.Members[i] = MemberForecast{Member: m.Member, Release: feed.None, Message: why}
+		}
+	}
 }
 
 func forecast(s *state, q policies.Query, id alert.PortionID, aud *policies.Audience, iat, exp int64) Forecast {

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -16,7 +17,10 @@ import (
 
 // MaxProposals bounds the proposals of one member that wait at a time, so that none
 // can fill the hub with what nobody will sign.
-const MaxProposals = 64
+const MaxProposals = 16
+
+// MaxProposal bounds a proposal, in bytes: all that wait are looked through.
+const MaxProposal = 64 << 10
 
 // Proposal is a statement that waits for further signatures.
 type Proposal struct {
@@ -47,6 +51,9 @@ func (h *Hub) propose(ctx context.Context, member alert.MemberID, raw []byte) (s
 		return "", nil, err
 	}
 	st, missing, err := s.dir.Propose(h.Now(), raw)
+	if err == nil && len(missing) > 0 && len(raw) > MaxProposal {
+		err = problem.New(problem.TooLarge, "a proposal has at most %d bytes", MaxProposal)
+	}
 	if err != nil {
 		return "", nil, err
 	}
@@ -68,6 +75,9 @@ func (h *Hub) propose(ctx context.Context, member alert.MemberID, raw []byte) (s
 		if next.Raw, missing, err = h.joined(s.dir, p.Raw, raw); err != nil {
 			return "", nil, err
 		}
+		if len(missing) > 0 && bytes.Equal(next.Raw, p.Raw) {
+			return st.Digest, missing, nil // nothing that was not there
+		}
 	}
 	if len(missing) == 0 {
 		return st.Digest, nil, h.takeStatement(ctx, string(member), next.Raw)
@@ -78,7 +88,7 @@ func (h *Hub) propose(ctx context.Context, member alert.MemberID, raw []byte) (s
 	if next.Edition == 1 && mine >= MaxProposals {
 		return "", nil, problem.New(problem.RateLimited, "%d proposals of %s wait already", mine, member)
 	}
-	return st.Digest, missing, h.storeProposal(ctx, s, member, next)
+	return st.Digest, missing, h.storeProposal(ctx, s, member, audit.Proposal, next)
 }
 
 // joined merges what was brought with what is stored. A signature that was stored may
@@ -96,9 +106,9 @@ func (h *Hub) joined(dir *trust.Directory, stored, brought []byte) ([]byte, []st
 	return raw, missing, nil
 }
 
-func (h *Hub) storeProposal(ctx context.Context, s *state, member alert.MemberID, p store.Proposal) error {
+func (h *Hub) storeProposal(ctx context.Context, s *state, member alert.MemberID, kind audit.Kind, p store.Proposal) error {
 	res, err := h.ledger.commit(ctx, store.Write{Seen: s.position, Proposal: &p,
-		Entries: [][]byte{h.entry(audit.Entry{Kind: audit.Proposal, Actor: string(member),
+		Entries: [][]byte{h.entry(audit.Entry{Kind: kind, Actor: string(member),
 			Statement: &audit.Named{Type: p.Type, Subject: p.Subject, Revision: p.Revision, Digest: p.Digest}})}})
 	if err != nil {
 		return err
@@ -136,12 +146,7 @@ func (h *Hub) Proposals(ctx context.Context, member alert.MemberID) ([]Proposal,
 func concerns(dir *trust.Directory, st trust.Statement, by, member alert.MemberID) bool {
 	switch b := st.Body.(type) {
 	case *federation.Agreement:
-		if old, ok := dir.Head(federation.TypeAgreement, st.Subject); ok {
-			if was, ok := old.Body.(*federation.Agreement); ok && slices.Contains(was.Parties, member) {
-				return true
-			}
-		}
-		return by == member || slices.Contains(b.Parties, member)
+		return by == member || slices.Contains(dir.Needed(st), string(member))
 	case *federation.Policy:
 		return true
 	case *federation.Emergency:
@@ -168,7 +173,7 @@ func (h *Hub) Decline(ctx context.Context, member alert.MemberID, digest string)
 		}
 		p := list[i].Proposal
 		p.Edition, p.Raw = p.Edition+1, nil
-		if err := h.storeProposal(ctx, s, member, p); !errors.Is(err, errStale) {
+		if err := h.storeProposal(ctx, s, member, audit.Declined, p); !errors.Is(err, errStale) {
 			return err
 		}
 	}
@@ -186,7 +191,7 @@ func mayDecline(p Proposal, member alert.MemberID) bool {
 func shownTo(member alert.MemberID, s store.Statement) bool {
 	if !strings.HasPrefix(s.Subject, string(member)+"/") {
 		switch federation.StatementType(s.Type) {
-		case federation.TypeConsent:
+		case momentType, federation.TypeConsent:
 			return false
 		case federation.TypeEmergency:
 			e, err := trust.Peek[*federation.Emergency](s.Raw)

@@ -33,11 +33,12 @@ func (h *Hub) Poll(ctx context.Context, member alert.MemberID, after int64, limi
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
 	limit = min(max(limit, 1), maxPageItems)
-	for {
+	for overtaken := 0; ; {
 		woken := h.waiters.wait(member)
-		items, chain, err := h.items(ctx, member, after, limit)
+		items, chain, err := h.itemsInTime(ctx, member, after, limit, overtaken >= patience)
 		switch {
 		case errors.Is(err, errStale) && ctx.Err() == nil: // somebody got further meanwhile: look again at once
+			overtaken++
 			continue
 		case err != nil:
 			return feed.Page{}, h.refuse(ctx, string(member), nil, err)
@@ -56,6 +57,18 @@ func (h *Hub) Poll(ctx context.Context, member alert.MemberID, after int64, limi
 			ctx = context.WithoutCancel(ctx)
 		}
 	}
+}
+
+// patience is how often a poll may be overtaken by statements or other polls before it
+// has those who bring statements here wait for it.
+const patience = 2
+
+func (h *Hub) itemsInTime(ctx context.Context, member alert.MemberID, after int64, limit int, calm bool) ([]feed.Item, string, error) {
+	if calm {
+		h.calm.Lock()
+		defer h.calm.Unlock()
+	}
+	return h.items(ctx, member, after, limit)
 }
 
 // items returns what stands after the cursor and the chain value there: first
@@ -165,11 +178,13 @@ func (h *Hub) prepare(ctx context.Context, s *state, member alert.MemberID, pend
 			w.Entries = append(w.Entries, h.entry(e))
 			continue
 		}
-		news, err := h.news(ctx, member, d, p)
-		if err != nil {
-			return nil, nil, err
+		var before []feed.Release
+		if d.Renewed { // it may be known already
+			if before, err = h.held(ctx, member, d.AlertRow); err != nil {
+				return nil, nil, err
+			}
 		}
-		if !news {
+		if before != nil && covers(before, p.releases) {
 			if h.resettler.settled.Load() == s {
 				w.HandOver.Dropped = append(w.HandOver.Dropped, d.ID)
 			} else { // no pass has seen these rules: the next is to look at it again
@@ -177,7 +192,7 @@ func (h *Hub) prepare(ctx context.Context, s *state, member alert.MemberID, pend
 			}
 			continue
 		}
-		item, err := h.place(p, v, d.ID, w.HandOver)
+		item, err := h.place(p, v, d.ID, before, w.HandOver)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -188,26 +203,20 @@ func (h *Hub) prepare(ctx context.Context, s *state, member alert.MemberID, pend
 	return items, audiences, nil
 }
 
-// news reports whether a permit gives the recipient of a renewed delivery anything
-// that it does not hold already, on these terms.
-func (h *Hub) news(ctx context.Context, recipient alert.MemberID, d store.Delivery, p *permit) (bool, error) {
-	if !d.Renewed {
-		return true, nil
-	}
-	held, err := h.Store.Held(ctx, recipient, d.AlertRow)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return true, nil
-	case err != nil:
-		return false, unavailable(err)
-	case !held.Acked: // it may have gone to a connection that was dead
-		return true, nil
+// held returns the best that a recipient was handed of each portion of an alert
+// version; nil: nothing, or nothing that it still holds.
+func (h *Hub) held(ctx context.Context, recipient alert.MemberID, alertRow int64) ([]feed.Release, error) {
+	d, err := h.Store.Held(ctx, recipient, alertRow)
+	if errors.Is(err, store.ErrNotFound) || err == nil && d.Lost {
+		return nil, nil
+	} else if err != nil {
+		return nil, unavailable(err)
 	}
 	var f facts
-	if err := json.Unmarshal(held.Facts, &f); err != nil {
-		return false, problem.Wrap(problem.Internal, err, "")
+	if err := json.Unmarshal(d.Facts, &f); err != nil {
+		return nil, problem.Wrap(problem.Internal, err, "")
 	}
-	return !covers(f.Releases, p.releases), nil
+	return f.holds(), nil
 }
 
 // explain adds the decisions on an alert's labels to the write.
@@ -232,12 +241,12 @@ func (h *Hub) explain(ctx context.Context, s *state, v *view, audiences map[stri
 }
 
 // place redeems a permit and gives the delivery the next place in the feed.
-func (h *Hub) place(p *permit, v *view, id int64, w *store.HandOver) (feed.Item, error) {
+func (h *Hub) place(p *permit, v *view, id int64, before []feed.Release, w *store.HandOver) (feed.Item, error) {
 	delivery, err := h.release(p, v, w.Recipient)
 	if err != nil {
 		return feed.Item{}, err
 	}
-	facts, err := factsOf(delivery)
+	facts, err := factsOf(delivery, before)
 	if err != nil {
 		return feed.Item{}, problem.Wrap(problem.Internal, err, "")
 	}

@@ -26,7 +26,7 @@ func (h *Hub) replay(ctx context.Context, member alert.MemberID, after int64, li
 		return nil, "", unavailable(err)
 	}
 	var items []feed.Item
-	var lost []store.Claim
+	var lost store.Resettle
 	size := 0
 	for _, d := range stored {
 		if size += len(d.Alert.Token); len(items) > 0 && size > maxPageBytes {
@@ -37,40 +37,36 @@ func (h *Hub) replay(ctx context.Context, member alert.MemberID, after int64, li
 			return nil, "", err
 		}
 		items = append(items, item)
-		if item.Delivery == nil && !d.Acked {
-			lost = append(lost, store.Claim{AlertRow: d.AlertRow, Recipient: member})
+		if item.Delivery == nil && !d.Lost && d.Alert.Expires > h.Now().Unix() {
+			lost.Lost = append(lost.Lost, d.ID)
+			if c := (store.Claim{AlertRow: d.AlertRow, Recipient: member}); !slices.Contains(lost.Renew, c) {
+				lost.Renew = append(lost.Renew, c)
+			}
 		}
 	}
 	if len(items) == 0 {
 		return nil, "", problem.Wrap(problem.Internal, errChanged, "")
 	}
-	if err := h.claimAgain(ctx, s, lost); err != nil {
+	if err := h.still(ctx, s, lost); err != nil {
 		return nil, "", err
 	}
 	return items, stored[len(items)-1].Chain, nil
 }
 
-// claimAgain makes those deliveries pending once more whose content their recipient has
-// never had, and does not get now: they went to a connection that was dead, and less
-// is permitted since. What waits is withheld, and comes back when the rules do.
-func (h *Hub) claimAgain(ctx context.Context, s *state, lost []store.Claim) error {
-	lost = slices.DeleteFunc(lost, func(c store.Claim) bool { // once is enough at a revision
-		_, again := s.claimed.LoadOrStore(c, nil)
-		return again
-	})
-	if len(lost) == 0 {
-		return nil
-	}
-	res, err := h.ledger.commit(ctx, store.Write{Seen: s.position, Resettle: &store.Resettle{Renew: lost}})
-	if err == nil && res.Outcome == store.Stale {
-		err = errStale
-	}
+// still fails with errStale where something was stated since the state was made,
+// by whichever hub. It is asked last, when an answer is ready. With it goes what the
+// answer does to deliveries that are served without content: their recipient, who asks
+// for them, holds nothing of them. They are pending once more; what waits is withheld,
+// and comes back when the rules do.
+func (h *Hub) still(ctx context.Context, s *state, lost store.Resettle) error {
+	res, err := h.ledger.commit(ctx, store.Write{Seen: s.position, Resettle: &lost})
 	if err != nil {
-		for _, c := range lost {
-			s.claimed.Delete(c)
-		}
+		return err
 	}
-	return err
+	if res.Outcome == store.Stale || s.lapsed(h.Now()) {
+		return errStale
+	}
+	return nil
 }
 
 // Read answers an alert's originator with its receipt, and a recipient with the
@@ -106,6 +102,9 @@ func (h *Hub) Read(ctx context.Context, member, originator alert.MemberID, id al
 	}
 	if i.Delivery == nil {
 		return "", nil, absent // no longer permitted: it is gone
+	}
+	if err := h.still(ctx, s, store.Resettle{}); err != nil {
+		return "", nil, err
 	}
 	return "", &i, nil
 }

@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"encoding/json"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -264,17 +265,26 @@ func (w *world) permitted(items map[alert.MemberID]*[]feed.Item) {
 func (w *world) worlds() map[string]*policies.World {
 	w.Helper()
 	d := w.deps(w.store)
-	dir := trust.New(d.Authority)
+	dir, at := trust.New(d.Authority), int64(0)
 	list, err := w.store.Statements(w.Context(), 0, 1000)
 	if err != nil {
 		w.Fatal(err)
 	}
 	out := make(map[string]*policies.World)
 	for _, s := range list {
-		if dir, err = dir.With(w.clock.now(), s.Raw); err != nil {
+		if s.Type == "moment" { // at which the hubs look at it from then on
+			var m struct{ At int64 }
+			if err := json.Unmarshal(s.Raw, &m); err != nil {
+				w.Fatal(err)
+			}
+			at = m.At
+		} else if dir, err = dir.With(w.clock.now(), s.Raw); err != nil {
 			w.Fatal(err)
 		}
-		fw := dir.World(w.clock.now())
+		if !dir.Ready() {
+			continue
+		}
+		fw := dir.World(time.Unix(at, 0))
 		if out[fw.Revision], err = d.Engine.World(fw); err != nil {
 			w.Fatal(err)
 		}

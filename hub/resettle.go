@@ -3,13 +3,12 @@ package hub
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
 	"github.com/entente-hub/entente/api/audit"
-	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/hub/store"
+	"github.com/entente-hub/entente/policies"
 	"github.com/entente-hub/entente/trust"
 )
 
@@ -25,7 +24,6 @@ type resettler struct {
 	settled atomic.Pointer[state] // the last under which everything is known to be settled; read by anybody
 	wake    chan struct{}         // holds one call to look
 	last    *state                // under which the last pass of this process was completed
-	cursor  int64                 // the label row after which an interrupted pass goes on
 }
 
 // changed tells the loop that there is another state.
@@ -89,8 +87,10 @@ func (h *Hub) Resettle(ctx context.Context) error {
 	if err != nil {
 		return unavailable(err)
 	}
-	at := s.world.At.Unix()
-	if done.Position > s.position || done.Position == s.position && done.At >= at {
+	if done.Position >= s.position {
+		if done.Position == s.position { // by another hub
+			h.resettler.last = s
+		}
 		h.resettler.settled.Store(s)
 		return nil
 	}
@@ -98,24 +98,22 @@ func (h *Hub) Resettle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p := &pass{Hub: h, state: s, at: h.Now().Unix(), seen: done.Position, labels: make(map[int64]*label), claimed: make(map[store.Claim]bool)}
+	p := &pass{Hub: h, state: s, at: h.Now().Unix(), seen: done.Position, labels: make(map[int64]*label), claimed: make(map[store.Claim]bool), decided: make(map[string]*policies.Audience)}
 	p.change(before)
-	if !p.nothing {
-		if err := p.run(ctx); err != nil {
-			return err
-		}
+	if err := p.run(ctx); err != nil {
+		return err
 	}
 	if p.count != (audit.Resettled{}) {
 		p.entries = append(p.entries, p.summary())
 	}
-	p.next.Settled = &store.Settled{Position: s.position, At: at}
+	p.next.Settled = &store.Settled{Position: s.position, At: s.moment.at}
 	if err := p.flush(ctx); err != nil {
 		return err
 	}
-	h.resettler.last, h.resettler.cursor = s, 0
+	h.resettler.last = s
 	h.resettler.settled.Store(s)
 	h.Metrics.settled(s.position)
-	if !p.nothing {
+	if p.count != (audit.Resettled{}) {
 		h.Log.Info("standing alerts are decided again", "revision", s.world.Revision, "labels", p.count.Labels,
 			"renewed", p.count.Renewed, "withheld", p.count.Withheld)
 	}
@@ -132,32 +130,15 @@ func (h *Hub) Settled() bool {
 // settledBefore is the state up to which everything is settled: of this process, or
 // made again from the statements. nil: nothing was ever settled.
 func (h *Hub) settledBefore(ctx context.Context, done store.Settled) (*state, error) {
-	if l := h.resettler.last; l != nil && l.position == done.Position && l.world.At.Unix() == done.At {
+	if l := h.resettler.last; l != nil && l.position == done.Position {
 		return l, nil
 	}
 	if done.Position == 0 {
 		return nil, nil
 	}
-	s := &state{dir: trust.New(h.Authority)}
-	for s.position < done.Position {
-		list, err := h.Store.Statements(ctx, s.position, statementPage)
-		if err != nil {
-			return nil, unavailable(err)
-		}
-		var raws [][]byte
-		for _, st := range list {
-			if st.Position > done.Position {
-				break
-			}
-			raws, s.position = append(raws, st.Raw), st.Position
-		}
-		if len(raws) == 0 {
-			break
-		}
-		if s.dir, err = s.dir.With(h.Now(), raws...); err != nil {
-			return nil, problem.Wrap(problem.Unavailable, fmt.Errorf("%w: %w", errUnverified, err), errUnverified.Error())
-		}
+	l, err := readOn(ctx, h.Store, list{dir: trust.New(h.Authority)}, h.Now(), done.Position)
+	if err != nil {
+		return nil, err
 	}
-	s.world = s.dir.World(time.Unix(done.At, 0))
-	return s, nil
+	return &state{list: l, world: l.dir.World(l.moment.time())}, nil
 }

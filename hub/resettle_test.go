@@ -3,6 +3,7 @@ package hub_test
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -196,8 +197,11 @@ func TestLaterConsentUpgrades(t *testing.T) {
 		t.Errorf("after the consent was withdrawn XB finds %s", encode(t, page.Items))
 	}
 	w.consent("XA", a.Subject, "XB", "XC")
+	w.settle() // XB has asked for it, and got no content: it gets it again, once
+	w.has(w.poll("XB", 2).Items, map[alert.PortionID]feed.Kind{"p1": feed.Content, "p2": feed.Content})
+	w.consent("XA", a.Subject, "XB", "XC", "XD")
 	w.settle()
-	if page := w.poll("XB", 2); len(page.Items) != 0 {
+	if page := w.poll("XB", 3); len(page.Items) != 0 {
 		t.Errorf("XB holds it, and got it again: %s", encode(t, page.Items))
 	}
 	if page := w.poll("XC", 0); len(page.Items) != 0 {
@@ -252,6 +256,9 @@ func TestEmergency(t *testing.T) {
 	w.publish("XA", w.sign(a))
 	other := w.compose("XA", need)
 	w.publish("XA", w.sign(other))
+	if r := w.verifyLog(); r.Emergencies != 0 || strings.Contains(r.String(), "emergency") {
+		t.Errorf("no emergency, and auditors are told of %d:\n%s", r.Emergencies, r)
+	}
 	if page := w.poll("XD", 0); len(page.Items) != 0 {
 		t.Fatalf("XD, who is not in the task force, got %s", encode(t, page.Items))
 	}
@@ -264,10 +271,13 @@ func TestEmergency(t *testing.T) {
 	w.has(items, map[alert.PortionID]feed.Kind{"p1": feed.Content})
 	r := items[0].Delivery.Releases[0]
 	head, _ := w.Directory().Head(federation.TypeEmergency, e.Subject())
-	if r.Emergency != head.Digest || r.Obligations.HoldUntil != e.ValidUntil {
+	if r.Emergency != head.Digest || r.Obligations.HoldUntil != e.ValidUntil || r.Obligations.Onward {
 		t.Errorf("released as %+v", r)
 	}
 	w.settle()
+	if r := w.verifyLog(); r.Emergencies != 1 || !strings.Contains(r.String(), "\nPortions released by an emergency alone: 1\n") {
+		t.Errorf("auditors are told of %d releases by an emergency:\n%s", r.Emergencies, r)
+	}
 	if page := w.poll("XD", 1); len(page.Items) != 0 {
 		t.Errorf("of another alert XD got %s", encode(t, page.Items))
 	}

@@ -66,13 +66,20 @@ type simulator struct {
 	st        store.Store
 	now       *state
 	then      *state
-	authority *Hub                 // for whose the sources are
-	labels    map[string]*question // by audit.Decision.Label
-	recorded  map[ruling]string    // as policies.Audience.Marshal has it
-	awaited   map[ruling]int64     // portions whose decision comes after their admission
+	authority *Hub // for whose the sources are
+	labels    map[asked]*question
+	recorded  map[ruling]string // as policies.Audience.Marshal has it
+	awaited   map[ruling]int64  // portions whose decision comes after their admission
 	out       *Simulation
 	changes   map[Changed]int64
 	progress  func(done, of int64)
+}
+
+// asked names a question: a label, and the alert where an emergency is in force for it
+// today or under the candidate.
+type asked struct {
+	label string // audit.Decision.Label
+	alert federation.ConsentKey
 }
 
 // ruling names a decision in the log: it is there once for a label and a revision.
@@ -115,7 +122,7 @@ func newSimulator(ctx context.Context, deps Deps, c Candidate, since time.Time) 
 		deps.Now = time.Now
 	}
 	h := &Hub{Deps: deps}
-	h.state.Store(&state{dir: trust.New(deps.Authority)})
+	h.state.Store(&state{list: list{dir: trust.New(deps.Authority)}})
 	h.resettler.wake = make(chan struct{}, 1)
 	h.Metrics = NewMetrics(nil)
 	if err := h.refresh(ctx); err != nil {
@@ -125,7 +132,7 @@ func newSimulator(ctx context.Context, deps Deps, c Candidate, since time.Time) 
 	if now.policy == nil {
 		return nil, problem.New(problem.Unavailable, "there is no registry, or the policy in force is not one that this hub has")
 	}
-	then := &state{dir: now.dir, position: now.position, engine: c.Engine}
+	then := &state{list: now.list, engine: c.Engine}
 	if then.engine == nil {
 		then.engine = now.engine
 	}
@@ -136,7 +143,7 @@ func newSimulator(ctx context.Context, deps Deps, c Candidate, since time.Time) 
 	if then.policy, err = then.engine.World(then.world); err != nil {
 		return nil, problem.New(problem.Malformed, "the candidate can not be decided by: %w", err)
 	}
-	return &simulator{st: deps.Store, now: now, then: then, authority: h, labels: make(map[string]*question),
+	return &simulator{st: deps.Store, now: now, then: then, authority: h, labels: make(map[asked]*question),
 		recorded: make(map[ruling]string), awaited: make(map[ruling]int64), changes: make(map[Changed]int64),
 		out: &Simulation{Since: since.UTC(), Revision: now.world.Revision, Policy: now.engine.Digest(), Candidate: then.engine.Digest(),
 			Changes: []Changed{}}}, nil
@@ -207,7 +214,7 @@ func (s *simulator) entry(ctx context.Context, e audit.Entry) error {
 		}
 		r := ruling{e.Decision.Label, e.Revision}
 		s.recorded[r] = string(policies.MarshalAudience(e.Decision.Content, e.Decision.Existence))
-		if q, ok := s.labels[r.label]; ok && q.today != s.recorded[r] {
+		if q, ok := s.labels[asked{label: r.label}]; ok && q.today != s.recorded[r] {
 			s.out.Drifted += s.awaited[r]
 		}
 		delete(s.awaited, r)
@@ -241,7 +248,8 @@ func (s *simulator) entry(ctx context.Context, e audit.Entry) error {
 
 // question decides a label that was not met before, or not for a long time.
 func (s *simulator) question(ctx context.Context, about *audit.Alert, p audit.Portion) (*question, error) {
-	if q, ok := s.labels[p.Label]; ok {
+	key := s.asked(about, p)
+	if q, ok := s.labels[key]; ok {
 		return q, nil
 	}
 	row, err := s.st.Alert(ctx, about.Originator, about.ID, about.Version)
@@ -269,9 +277,19 @@ func (s *simulator) question(ctx context.Context, about *audit.Alert, p audit.Po
 	if len(s.labels) >= maxQuestions {
 		clear(s.labels)
 	}
-	s.labels[p.Label] = q
+	s.labels[key] = q
 	s.out.Labels++
 	return q, nil
+}
+
+func (s *simulator) asked(about *audit.Alert, p audit.Portion) asked {
+	key := federation.ConsentKey{Originator: about.Originator, Alert: about.ID}
+	_, today := s.now.world.Emergencies[key]
+	_, then := s.then.world.Emergencies[key]
+	if !today && !then {
+		key = federation.ConsentKey{}
+	}
+	return asked{p.Label, key}
 }
 
 // ask decides a question under both and notes what differs.

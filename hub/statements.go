@@ -4,14 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/audit"
+	"github.com/entente-hub/entente/api/federation"
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/hub/store"
-	"github.com/entente-hub/entente/trust"
 )
 
 const (
@@ -75,16 +74,26 @@ func (h *Hub) takeStatement(ctx context.Context, actor string, raw []byte) error
 			return err
 		}
 		named := audit.Named{Type: string(st.Type), Subject: st.Subject, Revision: st.Revision, Digest: st.Digest}
-		res, err := h.ledger.commit(ctx, store.Write{
+		writes := []store.Write{{
 			Seen: s.position,
 			Statement: &store.Statement{Type: string(st.Type), Subject: st.Subject, Revision: st.Revision,
 				Digest: st.Digest, Previous: st.Previous, Raw: raw},
 			Entries: [][]byte{h.entry(audit.Entry{Kind: audit.Statement, Actor: actor, Statement: &named})},
-		})
+		}}
+		if dated(st.Type) { // in one transaction with the moment, lest the one before it end before this one begins
+			now, err := s.moment.next(h.Now())
+			if err != nil {
+				return problem.Wrap(problem.Internal, err, "")
+			}
+			writes = append(writes, store.Write{Statement: now})
+		}
+		h.calm.RLock()
+		results, err := h.ledger.commitAll(ctx, writes)
+		h.calm.RUnlock()
 		if err != nil {
 			return err
 		}
-		switch res.Outcome {
+		switch results[0].Outcome {
 		case store.Done, store.Replay:
 			err := h.refresh(ctx)
 			h.waiters.wakeAll()
@@ -96,6 +105,11 @@ func (h *Hub) takeStatement(ctx context.Context, actor string, raw []byte) error
 		}
 		// Stale: another statement came between; judge this one anew.
 	}
+}
+
+// dated reports whether statements of a type have a validity of their own.
+func dated(t federation.StatementType) bool {
+	return t == federation.TypeAgreement || t == federation.TypeEmergency
 }
 
 // Statements returns signed statements after a position for a member's node, in
@@ -126,49 +140,58 @@ func (h *Hub) Statements(ctx context.Context, member alert.MemberID, after int64
 }
 
 // refresh takes in the statements that the store has beyond the state's, and
-// makes the world anew where validity dates have passed. Whoever returns from it
+// writes down the moment where validity dates have passed. Whoever returns from it
 // sees every statement that was stored before the call.
 func (h *Hub) refresh(ctx context.Context) error {
 	h.loading.Lock()
 	defer h.loading.Unlock()
 	old := h.state.Load()
-	now := h.Now()
-	dir, position, newest := old.dir, old.position, old.newest
+	next := &state{list: old.list}
 	for {
-		list, err := h.Store.Statements(ctx, position, statementPage)
-		if err != nil {
-			return unavailable(err)
+		var err error
+		if next.list, err = readOn(ctx, h.Store, next.list, h.Now(), 0); err != nil {
+			return err
 		}
-		if len(list) == 0 {
+		switch {
+		case next.position == old.position:
+			next.world = old.world
+		case next.dir.Ready():
+			next.world = next.dir.World(next.moment.time())
+		}
+		if next.world == nil || !next.moment.due(next.world, h.Now()) {
 			break
 		}
-		var raws [][]byte
-		for _, s := range list {
-			raws = append(raws, s.Raw)
-			position = s.Position
-		}
-		// The store is not trusted either: what it holds is verified as if it had
-		// just come in.
-		if dir, err = dir.With(now, raws...); err != nil {
-			return problem.Wrap(problem.Unavailable, fmt.Errorf("%w: %w", errUnverified, err), errUnverified.Error())
-		}
-		for _, s := range list {
-			newest = max(newest, issuedAt(dir, s))
+		if err := h.markMoment(ctx, next.list); err != nil {
+			return err
 		}
 	}
-	if position == old.position && !old.lapsed(now) && (old.policy != nil || !dir.Ready()) {
+	if next.position == old.position && (old.engine != nil || next.world == nil) {
 		return nil
 	}
-	next := &state{dir: dir, position: position, newest: newest}
-	if dir.Ready() {
-		next.world = dir.World(now)
+	if next.world != nil {
 		if err := h.index(ctx, next); err != nil {
 			return err
 		}
 	}
+	if next.position == old.position && next.engine == nil {
+		return nil // as it was: there are still no rules to decide by
+	}
 	h.state.Store(next)
 	h.resettler.changed()
-	h.Metrics.revision(position)
+	h.Metrics.revision(next.position)
+	return nil
+}
+
+// markMoment writes down that it is now. Another hub may do so at the same time; one
+// of the two is on the list afterwards.
+func (h *Hub) markMoment(ctx context.Context, l list) error {
+	row, err := l.moment.next(h.Now())
+	if err != nil {
+		return problem.Wrap(problem.Internal, err, "")
+	}
+	if _, err := h.Store.Commit(ctx, []store.Write{{Seen: l.position, Statement: row}}); err != nil {
+		return unavailable(err)
+	}
 	return nil
 }
 
@@ -182,13 +205,6 @@ func (h *Hub) index(ctx context.Context, s *state) (err error) {
 		return problem.Wrap(problem.Unavailable, err, "the policy can not be readied")
 	}
 	return nil
-}
-
-func issuedAt(dir *trust.Directory, s store.Statement) int64 {
-	if head, ok := dir.HeadNamed(s.Type, s.Subject); ok {
-		return head.IssuedAt
-	}
-	return 0
 }
 
 // entry completes an audit entry and encodes it.

@@ -30,15 +30,22 @@ type LogReport struct {
 	Beyond   int64                `json:"beyond_checkpoint"` // entries written since
 	Entries  map[audit.Kind]int64 `json:"entries"`
 	Problems map[string]int64     `json:"refusals_by_problem"`
-	From     time.Time            `json:"from"` // of the first entry
-	To       time.Time            `json:"to"`   // of the last
+	// Emergencies counts the portions that were handed over only because of an
+	// emergency: feed.Release.Emergency says which.
+	Emergencies int64     `json:"emergency_releases"`
+	From        time.Time `json:"from"` // of the first entry
+	To          time.Time `json:"to"`   // of the last
 }
 
-// String lists the kinds of entry, one a line.
+// String lists the kinds of entry, one a line, and says how many portions were
+// released by an emergency, if any.
 func (r LogReport) String() string {
 	var b strings.Builder
 	for _, k := range slices.Sorted(maps.Keys(r.Entries)) {
 		fmt.Fprintf(&b, "  %-10s %d\n", k, r.Entries[k])
+	}
+	if r.Emergencies > 0 {
+		fmt.Fprintf(&b, "Portions released by an emergency alone: %d\n", r.Emergencies)
 	}
 	return b.String()
 }
@@ -116,6 +123,11 @@ func (r *LogReport) count(leaf []byte) error {
 	if e.Kind == audit.Refusal {
 		r.Problems[e.Problem]++
 	}
+	for _, release := range e.Releases {
+		if release.Emergency != "" {
+			r.Emergencies++
+		}
+	}
 	r.To = time.UnixMicro(e.At).UTC()
 	if r.From.IsZero() {
 		r.From = r.To
@@ -125,21 +137,11 @@ func (r *LogReport) count(leaf []byte) error {
 
 // directoryOf verifies a store's statements from the authority's key downwards.
 func directoryOf(ctx context.Context, st store.Store, authority keys.PublicKey) (*trust.Directory, error) {
-	dir := trust.New(authority)
-	for position := int64(0); ; {
-		list, err := st.Statements(ctx, position, statementPage)
-		if err != nil || len(list) == 0 {
-			return dir, err
-		}
-		var raws [][]byte
-		for _, s := range list {
-			raws = append(raws, s.Raw)
-			position = s.Position
-		}
-		if dir, err = dir.With(time.Now(), raws...); err != nil {
-			return nil, fmt.Errorf("%w: a stored statement does not verify: %w", ErrLog, err)
-		}
+	l, err := readOn(ctx, st, list{dir: trust.New(authority)}, time.Now(), 0)
+	if errors.Is(err, errUnverified) {
+		return nil, fmt.Errorf("%w: %w", ErrLog, err)
 	}
+	return l.dir, err
 }
 
 // openCheckpoint finds the hub key that signed a checkpoint.

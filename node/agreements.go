@@ -17,6 +17,13 @@ type Agreement struct {
 	Terms     *federation.Agreement
 	Standing  trust.Standing
 	Suspended []Suspension // by whom, sorted by party
+	Follows   *Following   // nil: no later version is signed
+}
+
+// Following is the next version of an agreement, signed by all, before its time.
+type Following struct {
+	Version int64     // revision of its statement
+	From    time.Time // when its validity begins
 }
 
 // Suspension is a party's word that an agreement rests.
@@ -35,13 +42,19 @@ func (n *Node) Agreements(ctx context.Context) ([]Agreement, error) {
 	}
 	var list []Agreement
 	for _, s := range k.dir.Heads(federation.TypeAgreement) {
+		s, later, _ := k.dir.Current(federation.AgreementID(s.Subject), n.Now())
 		terms, ok := s.Body.(*federation.Agreement)
 		if !ok {
 			return nil, problem.New(problem.Internal, "statement %s is no agreement", s.Digest)
 		}
 		a := Agreement{Statement: s, Terms: terms}
+		if len(later) > 0 {
+			if next, ok := later[0].Body.(*federation.Agreement); ok {
+				a.Follows = &Following{Version: later[0].Revision, From: time.Unix(next.ValidFrom, 0).UTC()}
+			}
+		}
 		var by []trust.Statement
-		a.Standing, by = k.dir.Stands(terms, n.Now())
+		a.Standing, by = k.dir.Stands(terms.ID, n.Now())
 		for _, w := range by {
 			if b, ok := w.Body.(*federation.Suspension); ok {
 				a.Suspended = append(a.Suspended, Suspension{Party: b.Party, Reason: b.Reason, At: time.Unix(w.IssuedAt, 0).UTC()})
@@ -53,10 +66,15 @@ func (n *Node) Agreements(ctx context.Context) ([]Agreement, error) {
 }
 
 // Suspend suspends an agreement in this member's name, signed with the node's own
-// key; it rests at once. One that this member suspends already stays as it is. Only
-// the member's root key resumes it. Errors are of kind NotFound (no such agreement),
+// key; it rests at once. One that this member suspends already stays as it is; a word that
+// a registry has ended counts no more. Only the member's root key resumes it. Errors are of kind NotFound (no such agreement),
 // Malformed (this member is no party), BadSignature, Unavailable, or the hub's.
 func (n *Node) Suspend(ctx context.Context, id federation.AgreementID, reason string) error {
+	done, err := n.beforeSigning(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	k, err := n.asOfNow(ctx)
 	if err != nil {
 		return err
@@ -65,7 +83,7 @@ func (n *Node) Suspend(ctx context.Context, id federation.AgreementID, reason st
 		return problem.New(problem.NotFound, "no such agreement")
 	}
 	body := &federation.Suspension{Agreement: id, Party: n.Member, Suspended: true, Reason: reason}
-	if head, ok := k.dir.Head(federation.TypeSuspension, body.Subject()); ok {
+	if head, ok := k.dir.Head(federation.TypeSuspension, body.Subject()); ok && !k.dir.Ended(head) {
 		if b, ok := head.Body.(*federation.Suspension); ok && b.Suspended {
 			return nil
 		}

@@ -31,8 +31,8 @@ func consentOf(s trust.Statement) (Consent, bool) {
 		At: time.Unix(s.IssuedAt, 0).UTC()}, true
 }
 
-// Consents returns this member's consents, withdrawn ones too, sorted by alert. The
-// error is of kind Unavailable.
+// Consents returns this member's consents, withdrawn ones too, sorted by alert; not
+// those that a registry has ended. The error is of kind Unavailable.
 func (n *Node) Consents(ctx context.Context) ([]Consent, error) {
 	k, err := n.asOfNow(ctx)
 	if err != nil {
@@ -40,7 +40,7 @@ func (n *Node) Consents(ctx context.Context) ([]Consent, error) {
 	}
 	var list []Consent
 	for _, s := range k.dir.Heads(federation.TypeConsent) {
-		if c, ok := consentOf(s); ok && s.Body.(*federation.Consent).Originator == n.Member {
+		if c, ok := consentOf(s); ok && !k.dir.Ended(s) && s.Body.(*federation.Consent).Originator == n.Member {
 			list = append(list, c)
 		}
 	}
@@ -61,9 +61,8 @@ func (n *Node) GiveConsent(ctx context.Context, id alert.ID, to []alert.Audience
 }
 
 // WithdrawConsent takes recipients off again; without any it withdraws all. It
-// refuses what would leave a member that is named covered by a community, and what was
-// never given.
-// Errors are those of GiveConsent.
+// refuses what would leave one of those withdrawn from covered by what remains, and
+// what was never given. Errors are those of GiveConsent.
 func (n *Node) WithdrawConsent(ctx context.Context, id alert.ID, from []alert.Audience) (Consent, error) {
 	return n.changeConsent(ctx, id, func(have []alert.Audience) ([]alert.Audience, error) {
 		if len(from) == 0 {
@@ -72,12 +71,8 @@ func (n *Node) WithdrawConsent(ctx context.Context, id alert.ID, from []alert.Au
 		rest := slices.DeleteFunc(slices.Clone(have), func(a alert.Audience) bool { return slices.Contains(from, a) })
 		world := n.known.Load().dir.World(n.Now())
 		for _, a := range from {
-			if m, ok := a.Member(); ok {
-				for _, r := range rest {
-					if slices.Contains(world.Expand([]alert.Audience{r}), m) {
-						return nil, problem.New(problem.Malformed, "%s would still be covered by the consent to %s: withdraw that too", m, r)
-					}
-				}
+			if err := uncovered(world, n.Member, a, rest); err != nil {
+				return nil, err
 			}
 			if !slices.Contains(have, a) {
 				return nil, problem.New(problem.Malformed, "no consent was given to %s", a)
@@ -87,9 +82,29 @@ func (n *Node) WithdrawConsent(ctx context.Context, id alert.ID, from []alert.Au
 	})
 }
 
+// uncovered refuses that a member from which consent is withdrawn, itself or as one of
+// a community, stays covered by what remains. To the originator none is given.
+func uncovered(world *federation.World, originator alert.MemberID, from alert.Audience, rest []alert.Audience) error {
+	gone := world.Expand([]alert.Audience{from})
+	for _, r := range rest {
+		still := slices.DeleteFunc(world.Expand([]alert.Audience{r}), func(m alert.MemberID) bool {
+			return m == originator || !slices.Contains(gone, m)
+		})
+		if len(still) > 0 {
+			return problem.New(problem.Malformed, "%s would still be covered by the consent to %s: withdraw that too", join(still), r)
+		}
+	}
+	return nil
+}
+
 // changeConsent signs the list that change makes of the present one. One that stays
 // as it is needs no further statement.
 func (n *Node) changeConsent(ctx context.Context, id alert.ID, change func(have []alert.Audience) ([]alert.Audience, error)) (Consent, error) {
+	done, err := n.beforeSigning(ctx)
+	if err != nil {
+		return Consent{}, err
+	}
+	defer done()
 	k, err := n.asOfNow(ctx)
 	if err != nil {
 		return Consent{}, err
@@ -98,7 +113,10 @@ func (n *Node) changeConsent(ctx context.Context, id alert.ID, change func(have 
 		return Consent{}, err
 	}
 	head, known := k.dir.Head(federation.TypeConsent, string(n.Member)+"/"+string(id))
-	have, _ := consentOf(head)
+	var have Consent
+	if known = known && !k.dir.Ended(head); known {
+		have, _ = consentOf(head)
+	}
 	to, err := change(have.Recipients)
 	if err != nil {
 		return Consent{}, err

@@ -30,9 +30,8 @@ type version struct {
 // checkItems verifies the deliveries of a page and makes rows of its items.
 //
 // A version may be delivered again, with all that is permitted by then: it becomes
-// another item like any, and is what counts from then on, whether it holds more
-// than the one before or less. Its signed text is the same: another under the same
-// name is refused, on this page or against what is held.
+// another item like any, and adds to what is held (see holding). Its signed text is the
+// same: another under the same name is refused, on this page or against what is held.
 //
 // An item without a delivery names no alert, and nothing of what it once held is
 // stored: it neither replaces what is held of a version nor brings anything back. So
@@ -201,6 +200,9 @@ func (k *known) checkRelease(to recipient, a *trust.VerifiedAlert, p alert.Porti
 	if err := k.checkAgreements(to.member, a.Issuer, r.Agreements); err != nil {
 		return err
 	}
+	if held && len(r.Agreements) == 0 && needsAgreement(p.Label) {
+		return errors.New("content that is classified, or of persons, rests on no agreement")
+	}
 	if r.Emergency != "" {
 		if err := k.checkEmergency(to, a, p.Label, r); err != nil {
 			return fmt.Errorf("it rests on an emergency %.50q %w", r.Emergency, err)
@@ -210,6 +212,13 @@ func (k *known) checkRelease(to recipient, a *trust.VerifiedAlert, p alert.Porti
 		return nil
 	}
 	return k.checkObligations(a, p.Label, r)
+}
+
+// needsAgreement reports whether no content under a label goes anywhere without an
+// agreement: membership of the federation suffices for what is unclassified and holds no
+// personal data, and for nothing else.
+func needsAgreement(l *alert.Label) bool {
+	return l.Classification != alert.Unclassified || l.PersonalData != alert.NoPersonalData
 }
 
 // checkAgreements verifies that a release rests on agreements under which the
@@ -232,7 +241,8 @@ func (k *known) checkAgreements(self, issuer alert.MemberID, digests []string) e
 // checkEmergency verifies that a release could rest on the emergency that it
 // cites: a statement that two duty officers of the issuer's have signed, about this
 // alert, that names this member and a compartment of the portion's, and within
-// whose time the release lies. The content is held no longer than it lasts.
+// whose time the release lies. The content is held no longer than it lasts, and is
+// not passed on.
 //
 // One that was ended before its time counts as long as it said itself: its end is
 // dated by whoever signed it, and nothing tells when the hub had it. l is nil where
@@ -252,6 +262,8 @@ func (k *known) checkEmergency(to recipient, a *trust.VerifiedAlert, l *alert.La
 		return errors.New("that widens nothing here: it is content in its compartments that it releases")
 	case r.Obligations == nil || r.Obligations.HoldUntil > e.ValidUntil:
 		return errors.New("and may be held for longer than that lasts")
+	case r.Obligations.Onward:
+		return errors.New("and may be passed on, which what an emergency releases never is")
 	}
 	return nil
 }

@@ -17,8 +17,17 @@ type Emergency struct {
 }
 
 // Emergencies returns those that this member declared or is named in, sorted by
-// subject: others are not for it to know. The error is of kind Unavailable.
-func (n *Node) Emergencies(ctx context.Context) ([]Emergency, error) {
+// subject: others are not for it to know. Where the member has a directory of users they
+// are the focal point's affair: for any other reader there are none. Errors are of kind
+// Malformed (nobody is named) or Unavailable.
+func (n *Node) Emergencies(ctx context.Context, reader *Reader) ([]Emergency, error) {
+	if focal, err := n.focal(ctx, reader); err != nil || !focal {
+		return nil, err
+	}
+	return n.emergencies(ctx)
+}
+
+func (n *Node) emergencies(ctx context.Context) ([]Emergency, error) {
 	k, err := n.asOfNow(ctx)
 	if err != nil {
 		return nil, err
@@ -53,7 +62,7 @@ func (n *Node) NextEmergency(ctx context.Context, id alert.ID) (int, error) {
 // lastEmergency returns the one that counts of an alert of this member's own, nil if
 // there is none.
 func (n *Node) lastEmergency(ctx context.Context, id alert.ID) (*Emergency, error) {
-	list, err := n.Emergencies(ctx)
+	list, err := n.emergencies(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +79,11 @@ func (n *Node) lastEmergency(ctx context.Context, id alert.ID) (*Emergency, erro
 // of them, signed with the node's key. Errors are of kind NotFound (there is none, or
 // it is over), BadSignature, Unavailable, or the hub's.
 func (n *Node) EndEmergency(ctx context.Context, id alert.ID) error {
+	done, err := n.beforeSigning(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	last, err := n.lastEmergency(ctx, id)
 	if err != nil {
 		return err

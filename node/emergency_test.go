@@ -122,6 +122,7 @@ func TestEmergencyRefused(t *testing.T) {
 			}
 		}, "widens nothing"},
 		"held beyond": {func(e *federation.Emergency) { e.ValidUntil = time.Now().Add(30 * time.Minute).Unix() }, nil, "held for longer"},
+		"passed on":   {as, func(_ *house, d *feed.Delivery) { content(d).Obligations.Onward = true }, "passed on"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := alarmed(t)

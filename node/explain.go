@@ -20,8 +20,11 @@ type Explanation struct {
 	Originator alert.MemberID
 	ID         alert.ID
 	Version    int
-	Audience   *Audience    // of an alert of this member's own
-	Received   []GotBecause // of one received: each portion that was released
+	Audience   *Audience // of an alert of this member's own
+	// Outgoing is set in its place where the hub does not answer of an alert that it is
+	// not known to have accepted: it is queued, or was refused.
+	Outgoing *store.Outgoing
+	Received []GotBecause // of one received: each portion that was released
 }
 
 // GotBecause says why one portion was released to this member.
@@ -36,9 +39,10 @@ type GotBecause struct {
 
 // Explain explains one version of an alert; originator "" is whoever's it is,
 // version 0 the latest that is stored here. Of what was received a reader is told as far
-// as it may read it; nil is nobody in particular (NewReader). Errors are of kind
-// NotFound, whether there is no such alert or it is not this member's to know, those of
-// Show, or the hub's.
+// as it may read it, and of the member's own alerts if it is the focal point's; nil is
+// nobody in particular (NewReader). Errors are of kind NotFound, whether there is no such
+// alert or it is not this member's or the reader's to know, those of Show, the hub's, or
+// Internal where the hub's answer can not be true.
 func (n *Node) Explain(ctx context.Context, reader *Reader, originator alert.MemberID, id alert.ID, version int) (*Explanation, error) {
 	switch {
 	case reader == nil && n.Ingress != nil:
@@ -52,18 +56,13 @@ func (n *Node) Explain(ctx context.Context, reader *Reader, originator alert.Mem
 	}
 	e := &Explanation{Originator: originator, ID: id, Version: version}
 	if originator == n.Member {
-		a, err := n.Hub.Explain(ctx, id, version)
-		if err != nil {
-			return nil, err
-		}
-		e.Audience = &a
-		return e, n.nameAgreements(ctx, e.Audience)
+		return e, n.explainOwn(ctx, reader, e)
 	}
 	r, err := n.show(ctx, reader, originator, id, version)
 	if err != nil {
 		return nil, err
 	}
-	cited, err := n.citedAgreements(ctx)
+	cited, err := n.citedAgreements(ctx, n.known.Load())
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +70,35 @@ func (n *Node) Explain(ctx context.Context, reader *Reader, originator alert.Mem
 		e.Received = append(e.Received, n.because(r, p, r.Delivery.Releases[i], cited))
 	}
 	return e, nil
+}
+
+// explainOwn adds what there is to say of an alert of this member's own.
+func (n *Node) explainOwn(ctx context.Context, reader *Reader, e *Explanation) error {
+	if focal, err := n.focal(ctx, reader); err != nil {
+		return err
+	} else if !focal {
+		return problem.New(problem.NotFound, "no such alert")
+	}
+	o, err := n.Outgoing(ctx, e.ID, e.Version)
+	if err != nil {
+		return err
+	}
+	a, err := n.Hub.Explain(ctx, e.ID, e.Version)
+	if err != nil && o.State != store.Accepted {
+		e.Outgoing = o
+		return nil
+	} else if err != nil {
+		return err
+	}
+	k, err := n.asOfNow(ctx)
+	if err != nil {
+		return err
+	}
+	if err := k.checkAudience(n.Member, *o, a); err != nil {
+		return problem.New(problem.Internal, "what the hub says of alert %s can not be true: %w", e.ID, err)
+	}
+	e.Audience = &a
+	return n.nameAgreements(ctx, k, e.Audience)
 }
 
 // show reads a received alert, for a reader or for nobody in particular.
@@ -115,27 +143,17 @@ func (n *Node) find(ctx context.Context, originator alert.MemberID, id alert.ID,
 	return "", 0, problem.New(problem.NotFound, "no such alert")
 }
 
-// unverifiedTitle stands in the place of a title that only the hub knows of.
-const unverifiedTitle = "NOT VERIFIED by this node"
-
-// nameAgreements names the agreements that the hub cites as the node has verified
-// them, which knows all under which its member gives.
-func (n *Node) nameAgreements(ctx context.Context, a *Audience) error {
-	if _, err := n.asOfNow(ctx); err != nil {
-		return err
-	}
-	cited, err := n.citedAgreements(ctx)
+// nameAgreements names the agreements that the hub cites, all of which k holds, as the
+// node has verified them.
+func (n *Node) nameAgreements(ctx context.Context, k *known, a *Audience) error {
+	cited, err := n.citedAgreements(ctx, k)
 	if err != nil {
 		return err
 	}
 	for _, p := range a.Portions {
 		for _, m := range p.Members {
 			for i, c := range m.Agreements {
-				if verified, ok := cited[c.Digest]; ok {
-					m.Agreements[i] = verified
-				} else {
-					m.Agreements[i].Title = unverifiedTitle
-				}
+				m.Agreements[i] = cited[c.Digest]
 			}
 		}
 	}
@@ -144,8 +162,8 @@ func (n *Node) nameAgreements(ctx context.Context, a *Audience) error {
 
 // citedAgreements returns every version of each agreement that the node has verified,
 // by the digest by which releases cite it.
-func (n *Node) citedAgreements(ctx context.Context) (map[string]CitedAgreement, error) {
-	versions, err := n.history(ctx, n.known.Load(), federation.TypeAgreement)
+func (n *Node) citedAgreements(ctx context.Context, k *known) (map[string]CitedAgreement, error) {
+	versions, err := n.history(ctx, k, federation.TypeAgreement)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +194,11 @@ func (n *Node) because(r *Received, p alert.Portion, release feed.Release, cited
 		say("It rests on the agreement %q (%s, version %d).", a.Title, a.ID, a.Version)
 	}
 	if len(g.Agreements) == 0 && release.Kind == feed.Content {
-		say("It rests on membership of the federation alone: no agreement was needed.")
+		if needsAgreement(p.Label) {
+			say("The hub has cited no agreement for it.")
+		} else {
+			say("It rests on membership of the federation alone: no agreement was needed.")
+		}
 	}
 	if held := r.Held[p.ID]; held != nil && held.Emergency != nil {
 		say("%s declared an emergency, without which it had not been released: %s (%s).", from, held.Emergency.Threat, held.Emergency.Duty)

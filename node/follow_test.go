@@ -189,7 +189,7 @@ func TestRun(t *testing.T) {
 	first, _ := h.publish(), h.publish()
 	h.deliver(feed.Content)
 	h.hub.Do(func() { h.hub.Down = false })
-	h.hub.Until(func() bool { return len(h.hub.Acks) == 1 && len(h.hub.Published) == 2 })
+	h.hub.Until("one acknowledgement and two alerts published", func() bool { return len(h.hub.Acks) == 1 && len(h.hub.Published) == 2 })
 	// The second was sent because the first was settled.
 	o, err := h.n.Outgoing(ctx, first.ID, 1)
 	must(t, err)
@@ -209,7 +209,7 @@ func TestFollowing(t *testing.T) {
 	run, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- h.n.Run(run) }()
-	h.hub.Until(func() bool { return h.hub.Polls == 2 }) // the second is on its way because the first went well
+	h.hub.Until("a second poll", func() bool { return h.hub.Polls == 2 }) // the second is on its way because the first went well
 	s, err := h.n.Status(ctx)
 	must(t, err)
 	if !s.Following || s.LastContact.IsZero() {

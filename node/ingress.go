@@ -2,8 +2,8 @@ package node
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"reflect"
 	"slices"
 	"time"
@@ -31,10 +31,24 @@ type Reader struct {
 
 // Holding is a portion as the member holds it when somebody wants to read it.
 type Holding struct {
-	Release feed.Release         // what was released to the member, and on which terms
-	Label   *alert.Label         // with content only
-	Ceiling alert.Classification // the member's own; zero before there is a registry
-	At      time.Time            // the moment of reading
+	Release   feed.Release         // what was released to the member, and on which terms
+	Label     *alert.Label         // with content only
+	Emergency []alert.TaskForceID  // the compartments that the emergency names on which the release rests; none if it rests on none
+	Ceiling   alert.Classification // the member's own; zero before there is a registry
+	At        time.Time            // the moment of reading
+}
+
+// focal reports whether a reader is the focal point's, in good standing: the one who
+// reads where there is a directory what has no label to judge it by. Without a directory
+// that is everybody.
+func (n *Node) focal(ctx context.Context, r *Reader) (bool, error) {
+	if n.Ingress == nil {
+		return true, nil
+	}
+	if r == nil {
+		return false, n.unnamed()
+	}
+	return n.desk(*r).may(ctx, feed.Release{Kind: feed.Existence}, nil)
 }
 
 // NewReader returns who reads: nil where the member has configured no directory,
@@ -61,14 +75,22 @@ func (n *Node) unnamed() error {
 	return err
 }
 
+// maxPlaces bounds how many places one request remembers, some 100 bytes each. They are
+// found anew beyond.
+const maxPlaces = 1 << 16
+
+// placed is where a reader has a version, as far as its deliveries were known.
+type placed struct{ seq, latest int64 } // seq 0: nowhere
+
 // InboxOf is Inbox for one user: what the user may not have is treated as if it had
 // not been disclosed. An alert version stands where the first of those deliveries
-// lies that gave the user what it has now, so that a delivery which changes nothing
+// lies since which the user has what it has now, so that a delivery which changes nothing
 // for it neither moves nor repeats it. Seq is for the caller alone: gaps in it would
 // tell of what the user may not have. A page ends early only for the bytes that the user gets.
 func (n *Node) InboxOf(ctx context.Context, r Reader, after int64, limit int) ([]Received, error) {
 	d := n.desk(r)
 	var list []Received
+	places := make(map[version]placed) // of those that were delivered more than once
 	for size := 0; ; {
 		items, err := n.Store.Deliveries(ctx, after, inboxChunk)
 		if err != nil {
@@ -82,11 +104,11 @@ func (n *Node) InboxOf(ctx context.Context, r Reader, after int64, limit int) ([
 				return list, nil
 			}
 			after = item.Seq
-			view, err := d.latest(ctx, item.Originator, item.ID, item.Version)
+			view, err := d.at(ctx, places, item)
 			if err != nil {
 				return nil, err
 			}
-			if view == nil || view.Seq != item.Seq {
+			if view == nil {
 				continue
 			}
 			// It may have been delivered again since the page was begun.
@@ -96,10 +118,37 @@ func (n *Node) InboxOf(ctx context.Context, r Reader, after int64, limit int) ([
 	}
 }
 
+// at returns what the reader has of the version that an item delivers, nil unless its
+// place is there. Where that is is found once, from all deliveries of the version.
+func (d *desk) at(ctx context.Context, places map[version]placed, item store.Item) (*Received, error) {
+	v := version{item.Originator, item.ID, item.Version}
+	if p, ok := places[v]; ok && item.Seq <= p.latest && p.seq != item.Seq {
+		return nil, nil
+	}
+	view, latest, err := d.latest(ctx, item.Originator, item.ID, item.Version)
+	if err != nil {
+		return nil, err
+	}
+	p := placed{latest: latest}
+	if view != nil {
+		p.seq = view.Seq
+	}
+	if item.Previous > 0 || latest > item.Seq {
+		if len(places) >= maxPlaces {
+			clear(places)
+		}
+		places[v] = p
+	}
+	if p.seq != item.Seq {
+		return nil, nil
+	}
+	return view, nil
+}
+
 // ShowTo is Show for one user. What the user may have nothing of is NotFound, in
 // the words of what does not exist.
 func (n *Node) ShowTo(ctx context.Context, r Reader, originator alert.MemberID, id alert.ID, version int) (*Received, error) {
-	view, err := n.desk(r).latest(ctx, originator, id, version)
+	view, _, err := n.desk(r).latest(ctx, originator, id, version)
 	switch {
 	case err != nil:
 		return nil, err
@@ -118,10 +167,14 @@ type desk struct {
 	known   *known
 	ceiling alert.Classification
 	now     time.Time
+	judged  map[string]bool // what was permitted in this request
 }
 
+// maxJudged bounds how many answers of the policy one request remembers.
+const maxJudged = 1 << 12
+
 func (n *Node) desk(r Reader) *desk {
-	d := &desk{Node: n, reader: r, known: n.known.Load(), now: n.Now()}
+	d := &desk{Node: n, reader: r, known: n.known.Load(), now: n.Now(), judged: make(map[string]bool)}
 	if d.known.dir.Ready() {
 		for _, m := range d.known.dir.Registry().Members {
 			if m.ID == n.Member {
@@ -132,71 +185,73 @@ func (n *Node) desk(r Reader) *desk {
 	return d
 }
 
-// latest returns what the reader has of a version, placed where it got that; nil if
-// there is nothing.
-func (d *desk) latest(ctx context.Context, originator alert.MemberID, id alert.ID, version int) (*Received, error) {
+// latest returns what the reader has of a version, placed where it got that, nil if
+// there is nothing; and where the version's latest delivery lies.
+func (d *desk) latest(ctx context.Context, originator alert.MemberID, id alert.ID, version int) (*Received, int64, error) {
 	item, err := d.Store.Received(ctx, originator, id, version)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
+		return nil, 0, nil
 	} else if err != nil {
-		return nil, unreadable(err)
+		return nil, 0, unreadable(err)
 	}
-	view, err := d.view(ctx, *item)
-	if view == nil || err != nil {
-		return nil, err
+	h := &holding{now: d.now}
+	var place Received                        // of the first delivery since which the reader has the same
+	var have map[alert.PortionID]feed.Release // what that is
+	err = d.gather(ctx, d.known, *item, h, func() error {
+		now, err := d.permitted(ctx, h)
+		if err == nil && (place.Seq == 0 || (place.Fault == nil) != (h.latest.Fault == nil) || !reflect.DeepEqual(have, now)) {
+			place, have = h.latest, now
+		}
+		return err
+	})
+	if err != nil || len(have) == 0 {
+		return nil, item.Seq, err
 	}
-	for previous := item.Previous; previous > 0; {
-		items, err := d.Store.Deliveries(ctx, previous-1, 1)
-		if err == nil && (len(items) == 0 || items[0].Seq != previous) {
-			err = fmt.Errorf("item %d is not there any more", previous)
-		}
-		if err != nil {
-			return nil, unreadable(err)
-		}
-		before, err := d.view(ctx, items[0])
-		if err != nil {
-			return nil, err
-		}
-		if before == nil || !before.holdsLike(view) {
-			break
-		}
-		view.Seq, view.ReceivedAt, previous = before.Seq, before.ReceivedAt, items[0].Previous
+	view, err := d.view(h, have)
+	if err != nil {
+		return nil, 0, err
 	}
+	view.Seq, view.ReceivedAt = place.Seq, place.ReceivedAt
 	view.Previous = 0 // it would tell of deliveries in which the reader had something else, or nothing
-	return view, nil
+	return view, item.Seq, nil
 }
 
 // errAltered is all that a user is told of why a delivery does not verify: the
 // reason may name what the user may not know of.
 var errAltered = errors.New("what is stored is not what was received, or the key that signed it has been revoked")
 
-// view returns what the reader has of one delivery, nil if that is nothing. What
-// does not verify any more has no label that could be believed: it is judged like
-// a portion of which no more than its existence is known.
-func (d *desk) view(ctx context.Context, item store.Item) (*Received, error) {
-	r := d.known.read(d.Member, item)
-	if r.Fault != nil {
-		r.Fault = errAltered
-		may, err := d.may(ctx, feed.Release{Kind: feed.Existence}, nil)
-		if err != nil || !may {
-			return nil, err
-		}
-		return &r, nil
+// permitted returns what the reader may have of what is held. What does not verify any
+// more has no label that could be believed: it is judged like a portion of which no more
+// than its existence is known.
+func (d *desk) permitted(ctx context.Context, h *holding) (map[alert.PortionID]feed.Release, error) {
+	pieces := map[alert.PortionID]piece{"": {release: feed.Release{Kind: feed.Existence}}}
+	if h.latest.Fault == nil {
+		pieces = h.pieces()
 	}
-	permitted := make(map[alert.PortionID]bool)
-	for i, release := range r.Delivery.Releases {
-		may, err := d.may(ctx, release, r.Alert.Portions[i].Label)
+	have := make(map[alert.PortionID]feed.Release)
+	for id, p := range pieces {
+		may, err := d.may(ctx, p.release, p.label)
 		if err != nil {
 			return nil, err
 		}
 		if may {
-			permitted[release.Portion] = true
+			have[id] = p.release
 		}
 	}
-	if len(permitted) == 0 {
-		return nil, nil
+	return have, nil
+}
+
+// view returns what is held, reduced to what the reader may have.
+func (d *desk) view(h *holding, have map[alert.PortionID]feed.Release) (*Received, error) {
+	r, err := h.whole(d.known)
+	if err != nil {
+		return nil, err
 	}
-	limited, err := limit(r, permitted)
+	if r.Fault != nil {
+		r.Fault = errAltered
+		return &r, nil
+	}
+	limited, err := limit(r, have)
 	if err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "the alert can not be reduced to what the user may have")
 	}
@@ -204,22 +259,42 @@ func (d *desk) view(ctx context.Context, item store.Item) (*Received, error) {
 	return limited, nil
 }
 
+// may asks the policy, once for the same question.
 func (d *desk) may(ctx context.Context, release feed.Release, label *alert.Label) (bool, error) {
-	may, err := d.Ingress.Permits(ctx, d.reader, Holding{Release: release, Label: label, Ceiling: d.ceiling, At: d.now})
+	question, err := json.Marshal(struct {
+		Release feed.Release
+		Label   *alert.Label
+	}{release, label})
+	if err != nil {
+		return false, problem.Wrap(problem.Internal, err, "")
+	}
+	may, ok := d.judged[string(question)]
+	if ok {
+		return may, nil
+	}
+	asked := Holding{Release: release, Label: label, Ceiling: d.ceiling, At: d.now}
+	if e, ok := d.known.cited.emergencies[release.Emergency]; ok {
+		asked.Emergency = e.Compartments
+	}
+	may, err = d.Ingress.Permits(ctx, d.reader, asked)
 	if err != nil {
 		return false, problem.Wrap(problem.Internal, err, "the national ingress policy gives no answer")
 	}
+	if len(d.judged) >= maxJudged {
+		clear(d.judged)
+	}
+	d.judged[string(question)] = may
 	return may, nil
 }
 
 // limit returns a delivery as if no portions but those permitted had been
 // disclosed. Banner and Held are left to be described anew.
-func limit(r Received, permitted map[alert.PortionID]bool) (*Received, error) {
+func limit(r Received, permitted map[alert.PortionID]feed.Release) (*Received, error) {
 	kinds := make(map[alert.PortionID]feed.Kind)
 	var portions []alert.Portion
 	var releases []feed.Release
 	for i, release := range r.Delivery.Releases {
-		if permitted[release.Portion] {
+		if _, ok := permitted[release.Portion]; ok {
 			kinds[release.Portion] = release.Kind
 			portions, releases = append(portions, r.Alert.Portions[i]), append(releases, release)
 		}
@@ -232,11 +307,6 @@ func limit(r Received, permitted map[alert.PortionID]bool) (*Received, error) {
 	r.Alert.Portions, r.Delivery.Releases, r.Delivery.Alert = portions, releases, token
 	r.Banner, r.Held = "", nil
 	return &r, nil
-}
-
-// holdsLike reports whether two deliveries of one version hold the same on the same terms.
-func (r *Received) holdsLike(o *Received) bool {
-	return (r.Fault == nil) == (o.Fault == nil) && reflect.DeepEqual(r.Delivery.Releases, o.Delivery.Releases)
 }
 
 func unreadable(err error) error {

@@ -124,7 +124,7 @@ func (n *Node) statementsStep(ctx context.Context) (more bool, err error) {
 		n.asked.passed, n.asked.standing = 0, false
 	}
 	n.syncing.Unlock()
-	return false, n.fetchStatements(ctx)
+	return false, errors.Join(n.resendNow(ctx), n.fetchStatements(ctx))
 }
 
 // learnMore fetches statements and reports whether more is known now than since,
@@ -254,6 +254,9 @@ func (n *Node) Submit(ctx context.Context, raw []byte) error {
 	}
 	if err := n.Hub.SubmitStatement(ctx, raw); err != nil {
 		return err
+	}
+	if err := n.takeOwn(ctx, raw); err != nil {
+		return problem.Wrap(problem.Unavailable, err, "the statement is in force, and can not be stored")
 	}
 	wake(n.woken.statements)
 	return nil

@@ -69,14 +69,20 @@ type ShownLevel struct {
 	Equivalent bool   // false: the reader's scheme has no name for the level
 	MarkedAs   string // the level as the originator wrote it: a name in MarkedIn, or the federation's name of the level
 	MarkedIn   string // the originator's scheme, a URN
+	// MarkingUnknown: what the originator wrote is no name that MarkedIn has, by the
+	// registry, for the level; MarkedAs is the federation's name of the level instead.
+	MarkingUnknown bool
 }
 
-// ShowLevel tells the level of a label to a reader whose scheme is own; nil: the
-// reader has none.
-func ShowLevel(own *federation.Scheme, l alert.Label) ShownLevel {
-	s := ShownLevel{Name: l.Classification.String(), Equivalent: true, MarkedAs: l.MarkedAs, MarkedIn: l.Policy}
-	if s.MarkedAs == "" {
-		s.MarkedAs = l.Classification.String()
+// ShowLevel tells the level of a label that is marked in the scheme theirs to a reader
+// whose scheme is own; nil: the registry has no such scheme, the reader has none.
+func ShowLevel(own, theirs *federation.Scheme, l alert.Label) ShownLevel {
+	s := ShownLevel{Name: l.Classification.String(), Equivalent: true, MarkedAs: l.Classification.String(), MarkedIn: l.Policy}
+	if l.MarkedAs != "" {
+		s.MarkingUnknown = theirs == nil || theirs.URN != l.Policy || theirs.Level(l.MarkedAs) != l.Classification
+		if !s.MarkingUnknown {
+			s.MarkedAs = l.MarkedAs
+		}
 	}
 	if own == nil {
 		return s
@@ -90,7 +96,7 @@ func ShowLevel(own *federation.Scheme, l alert.Label) ShownLevel {
 	return s
 }
 
-// Banner writes a marking on one line, as "SECRET // TLP:AMBER // tf-river //
+// Banner writes a marking on one line, as "SECRET // TLP:AMBER // ORCON // tf-river //
 // personal data // H2", with the reader's own name for the level as its scheme
 // writes it: see ShowLevel. The zero marking, of somebody who holds no content, is
 // "NO CONTENT HELD".
@@ -98,7 +104,7 @@ func Banner(own *federation.Scheme, m alert.Marking) string {
 	if m.Classification == 0 {
 		return "NO CONTENT HELD"
 	}
-	level := ShowLevel(own, alert.Label{Classification: m.Classification})
+	level := ShowLevel(own, nil, alert.Label{Classification: m.Classification})
 	switch {
 	case !level.Equivalent:
 		level.Name = strings.ToUpper(level.Name) + " (WITHOUT EQUIVALENT IN " + level.Scheme + ")"
@@ -106,8 +112,11 @@ func Banner(own *federation.Scheme, m alert.Marking) string {
 		level.Name = strings.ToUpper(level.Name)
 	}
 	parts := []string{level.Name}
-	if m.TLP != 0 {
-		parts = append(parts, "TLP:"+strings.ToUpper(m.TLP.String()))
+	if t := m.ShownTLP(); t != 0 {
+		parts = append(parts, "TLP:"+strings.ToUpper(t.String()))
+	}
+	if m.OriginatorControl {
+		parts = append(parts, "ORCON")
 	}
 	if len(m.Compartments) > 0 {
 		parts = append(parts, join(m.Compartments))
@@ -152,4 +161,12 @@ func (k *known) scheme(m alert.MemberID) *federation.Scheme {
 		return nil
 	}
 	return schemeOf(k.dir.Registry(), ownScheme(k.dir.Registry(), m))
+}
+
+// schemeNamed returns the scheme of a URN, nil if the registry has none.
+func (k *known) schemeNamed(urn string) *federation.Scheme {
+	if !k.dir.Ready() {
+		return nil
+	}
+	return schemeOf(k.dir.Registry(), urn)
 }

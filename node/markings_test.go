@@ -3,6 +3,7 @@ package node_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -251,8 +252,9 @@ func TestEquivalence(t *testing.T) {
 // checkShown holds how a label is shown to a reader of a scheme to its level.
 func checkShown(t *testing.T, r *federation.Registry, own *federation.Scheme, l alert.Label) {
 	t.Helper()
-	shown := node.ShowLevel(own, l)
-	if shown.MarkedAs != l.MarkedAs || shown.MarkedIn != l.Policy || shown.Name == "" {
+	i := slices.IndexFunc(r.Schemes, func(s federation.Scheme) bool { return s.URN == l.Policy })
+	shown := node.ShowLevel(own, &r.Schemes[i], l)
+	if shown.MarkingUnknown || shown.MarkedAs != l.MarkedAs || shown.MarkedIn != l.Policy || shown.Name == "" {
 		t.Fatalf("%+v", shown)
 	}
 	if own == nil || own.Name(l.Classification) == "" {
@@ -271,6 +273,52 @@ func checkShown(t *testing.T, r *federation.Registry, own *federation.Scheme, l 
 		c := alert.Clearance{Ceiling: ceiling}
 		if c.Dominates(l) != c.Dominates(back) {
 			t.Fatalf("%s dominates %+v otherwise than %+v", ceiling, l, back)
+		}
+	}
+}
+
+// TestUnknownMarking: vulnerability: what a level is marked as is only a name. Attack: a
+// label of one level that is marked with the name of another, or with one that is made
+// up. Guarantee: the reader is shown the level, and told that the name is not one of it.
+func TestUnknownMarking(t *testing.T) {
+	plain := federation.PlainScheme(nodetest.Scheme, "plain")
+	other := federation.PlainScheme("urn:entente:policy:other:1", "other")
+	l := nodetest.Label("federation")
+	right := plain.Name(alert.Restricted)
+	for name, c := range map[string]struct {
+		markedAs string
+		theirs   *federation.Scheme
+		unknown  bool
+	}{
+		"the right one":    {right, &plain, false},
+		"none":             {"", nil, false},
+		"of another level": {plain.Name(alert.Secret), &plain, true},
+		"made up":          {"COSMIC", &plain, true},
+		"of no scheme":     {right, nil, true},
+		"of another's":     {right, &other, true},
+	} {
+		l.MarkedAs = c.markedAs
+		shown := node.ShowLevel(&plain, c.theirs, l)
+		want := l.Classification.String()
+		if !c.unknown && c.markedAs != "" {
+			want = c.markedAs
+		}
+		if shown.MarkingUnknown != c.unknown || shown.MarkedAs != want || shown.Name != right {
+			t.Errorf("%s: %+v", name, shown)
+		}
+	}
+}
+
+// TestBannerOfMixed: see alert.Marking.ShownTLP.
+func TestBannerOfMixed(t *testing.T) {
+	clear := alert.Label{Classification: alert.Unclassified, TLP: alert.Clear, PersonalData: alert.NoPersonalData}
+	secret := alert.Label{Classification: alert.Secret, PersonalData: alert.NoPersonalData, OriginatorControl: true}
+	for want, m := range map[string]alert.Marking{
+		"UNCLASSIFIED // TLP:CLEAR": clear.Marking(),
+		"SECRET // ORCON":           clear.Marking().Join(secret.Marking()),
+	} {
+		if got := node.Banner(nil, m); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

@@ -105,18 +105,19 @@ func (k *known) proposed(now time.Time, o OpenProposal) Proposed {
 }
 
 // Propose verifies a statement as far as it is signed and hands it to the hub,
-// which brings it into force when all have signed. Then the node has taken it in
-// when Propose returns, unless the hub went away meanwhile. Errors are those of
-// trust.Directory.Propose, or the hub's.
+// which brings it into force when all have signed. Then the node has verified it and
+// taken it in when Propose returns. Errors are those of trust.Directory.Propose, the
+// hub's, or of kind Unavailable where the hub says that it is in force and the node can
+// not see it.
 func (n *Node) Propose(ctx context.Context, raw []byte) (ProposalState, error) {
 	since := n.known.Load()
-	_, _, err := since.dir.Propose(n.Now(), raw)
+	s, _, err := since.dir.Propose(n.Now(), raw)
 	if err != nil { // it may rest on what the node does not know yet
 		more, fetchErr := n.learnMore(ctx, since)
 		if fetchErr != nil || !more {
 			return ProposalState{}, err // what is wrong here, not that the hub is away
 		}
-		if _, _, err = n.known.Load().dir.Propose(n.Now(), raw); err != nil {
+		if s, _, err = n.known.Load().dir.Propose(n.Now(), raw); err != nil {
 			return ProposalState{}, err
 		}
 	}
@@ -124,8 +125,8 @@ func (n *Node) Propose(ctx context.Context, raw []byte) (ProposalState, error) {
 	if err != nil {
 		return ProposalState{}, err
 	}
-	if state.InForce {
-		n.takeInNow(ctx)
+	if err := n.checkBrought(ctx, raw, s, state); err != nil {
+		return ProposalState{}, err
 	}
 	return state, nil
 }
@@ -136,29 +137,6 @@ func (n *Node) takeInNow(ctx context.Context) {
 	if err := n.fetchStatements(ctx); err != nil {
 		wake(n.woken.statements)
 	}
-}
-
-// sign makes the successor of what is in force in a chain, signed with the node's
-// own key, and hands it to the hub.
-func (n *Node) sign(ctx context.Context, t federation.StatementType, body federation.Body) (trust.Statement, error) {
-	k, err := n.asOfNow(ctx)
-	if err != nil {
-		return trust.Statement{}, err
-	}
-	head, _ := k.dir.Head(t, body.Subject())
-	raw, err := trust.Sign(ctx, t, body, head, n.Now(), n.Signer)
-	if err != nil {
-		return trust.Statement{}, err
-	}
-	s, err := k.dir.Verify(n.Now(), raw)
-	if err != nil {
-		return trust.Statement{}, err
-	}
-	if err := n.Hub.SubmitStatement(ctx, raw); err != nil {
-		return trust.Statement{}, err
-	}
-	n.takeInNow(ctx)
-	return s, nil
 }
 
 // asOfNow is what is known once the hub was asked for new statements. Where it is

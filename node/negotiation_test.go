@@ -201,8 +201,16 @@ func TestConsent(t *testing.T) {
 	_, err = h.n.WithdrawConsent(ctx, id, []alert.Audience{"XC"})
 	kind(t, "withdraw from one of all", err, problem.Malformed) // XC would have it still
 	_, err = h.n.WithdrawConsent(ctx, id, []alert.Audience{"federation"})
-	kind(t, "withdraw from the community, one member stays", err, "")
-	consents("XC")
+	kind(t, "withdraw from the community, one member stays", err, problem.Malformed)
+	if err == nil || !strings.Contains(err.Error(), "XC would still be covered by the consent to XC") {
+		t.Errorf("%v", err)
+	}
+	consents("XC", "federation")
+	_, err = h.n.WithdrawConsent(ctx, id, []alert.Audience{"XC", "federation"})
+	kind(t, "withdraw from the community and its member", err, "")
+	consents()
+	_, err = h.n.GiveConsent(ctx, id, []alert.Audience{"XC"})
+	kind(t, "give anew", err, "")
 	_, err = h.n.WithdrawConsent(ctx, id, nil)
 	kind(t, "withdraw from all", err, "")
 	consents()
@@ -241,12 +249,12 @@ func TestEmergencies(t *testing.T) {
 	if state, err = h.n.Propose(ctx, whole); err != nil || !state.InForce {
 		t.Fatalf("%+v, %v", state, err)
 	}
-	list, err := h.n.Emergencies(ctx)
+	list, err := h.n.Emergencies(ctx, nil)
 	if err != nil || len(list) != 1 || !list[0].InForce || list[0].Declared.Over {
 		t.Fatalf("%+v, %v", list, err)
 	}
 	kind(t, "end", h.n.EndEmergency(ctx, id), "")
-	if list, err = h.n.Emergencies(ctx); err != nil || list[0].InForce || !list[0].Declared.Over {
+	if list, err = h.n.Emergencies(ctx, nil); err != nil || list[0].InForce || !list[0].Declared.Over {
 		t.Errorf("%+v, %v", list, err)
 	}
 	kind(t, "end again", h.n.EndEmergency(ctx, id), problem.NotFound)
@@ -279,17 +287,15 @@ func TestExplain(t *testing.T) {
 	mine := h.publish().ID
 	h.hub.Do(func() {
 		h.hub.Own = func(m alert.MemberID, id string) bool { return m == "XA" && id == string(mine) }
-		h.hub.Explained = hubapi.AudienceAnswer{Revision: "r", Policy: "p", Portions: []hubapi.PortionAudience{{Portion: "main",
+		h.hub.Explained = hubapi.AudienceAnswer{Revision: "r", Policy: h.Policy, Portions: []hubapi.PortionAudience{{Portion: "main",
 			Members: []hubapi.MemberDecision{{Member: "XB", Release: hubapi.MemberDecisionReleaseContent,
-				Agreements: &[]hubapi.CitedAgreement{{Id: "smuggling-ab", Digest: h.Agreement, Title: "The hub's words", Version: 9},
-					{Id: "invented", Digest: "x", Title: "Invented", Version: 1}}}}}}}
+				Agreements: &[]hubapi.CitedAgreement{{Id: "smuggling-ab", Digest: h.Agreement, Title: "The hub's words", Version: 9}}}}}}}
 	})
 	e, err := h.n.Explain(ctx, nil, "", mine, 0)
 	if err != nil || e.Originator != "XA" || e.Version != 1 || e.Audience == nil || e.Received != nil {
 		t.Fatalf("%+v, %v", e, err)
 	}
-	if diff := cmp.Diff([]node.CitedAgreement{{ID: "smuggling-ab", Digest: h.Agreement, Title: "Smuggling data", Version: 1},
-		{ID: "invented", Digest: "x", Title: "NOT VERIFIED by this node", Version: 1}}, e.Audience.Portions[0].Members[0].Agreements); diff != "" {
+	if diff := cmp.Diff([]node.CitedAgreement{{ID: "smuggling-ab", Digest: h.Agreement, Title: "Smuggling data", Version: 1}}, e.Audience.Portions[0].Members[0].Agreements); diff != "" {
 		t.Error(diff) // what the node has verified, not what the hub says
 	}
 	d := h.deliver(feed.Content, feed.Existence)

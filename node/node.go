@@ -51,6 +51,7 @@ type Config struct {
 type Node struct {
 	Config
 	known    atomic.Pointer[known]
+	signing  sync.Mutex             // held while a statement is made, signed and sent; before syncing
 	syncing  sync.Mutex             // held while statements are fetched
 	asked    asked                  // under syncing
 	revision atomic.Pointer[string] // of the last delivery that had another than the node's

@@ -17,20 +17,20 @@ import (
 	"github.com/entente-hub/entente/trust"
 )
 
-// Received is the latest delivery of an alert version in the inbox, verified again
-// when it was read. It holds all that the member may have: a delivery that came
-// before it counts no more, also where it held more.
+// Received is an alert version in the inbox, verified again when it was read. It stands
+// where its latest delivery lies and holds all that was handed over of it: what an
+// earlier delivery brought is held still, for nothing takes back what was handed over.
 type Received struct {
 	Seq        int64
-	Previous   int64 // Seq of the delivery of the same version before this one, which this one replaces; 0: it is the first
+	Previous   int64 // Seq of the delivery of the same version before this one; 0: it is the first
 	ReceivedAt time.Time
-	// Fault says why the delivery does not verify any more: the database has been
+	// Fault says why a delivery does not verify any more: the database has been
 	// tampered with, or the key has been revoked since. Then Alert names the
-	// alert, Alert.Portions, Delivery, Banner and Held hold nothing. What an earlier
-	// delivery held is not shown in its place.
+	// alert, Alert.Portions, Delivery, Banner and Held hold nothing. What the other
+	// deliveries held is not shown in its place.
 	Fault    error
 	Alert    trust.VerifiedAlert
-	Delivery feed.Delivery
+	Delivery feed.Delivery             // the latest, with the disclosures and releases of all that is held
 	Banner   string                    // the join of the markings of all content that is held
 	Held     map[alert.PortionID]*Held // of each of Alert.Portions
 }
@@ -71,8 +71,12 @@ func (n *Node) Inbox(ctx context.Context, after int64, limit int) ([]Received, e
 			if item.Previous > 0 { // it may have been delivered again since the page was begun
 				list = slices.DeleteFunc(list, func(r Received) bool { return r.is(item) })
 			}
-			list = append(list, k.read(n.Member, item))
-			after, size = item.Seq, size+len(item.Delivery)
+			r, err := n.read(ctx, k, item)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, r)
+			after, size = item.Seq, size+max(len(item.Delivery), len(r.Delivery.Alert))
 		}
 	}
 	return list, nil
@@ -83,7 +87,7 @@ func (r *Received) is(i store.Item) bool {
 	return r.Alert.Issuer == i.Originator && r.Alert.Subject == i.ID && r.Alert.Version == i.Version
 }
 
-// Show returns the latest delivery of one version. Errors are *problem.Error: NotFound,
+// Show returns what is held of one version. Errors are *problem.Error: NotFound,
 // BadSignature if it does not verify any more, Unavailable, or Malformed where the
 // member has a directory of users: see ShowTo.
 func (n *Node) Show(ctx context.Context, originator alert.MemberID, id alert.ID, version int) (*Received, error) {
@@ -96,14 +100,35 @@ func (n *Node) Show(ctx context.Context, originator alert.MemberID, id alert.ID,
 	} else if err != nil {
 		return nil, problem.Wrap(problem.Unavailable, err, "the inbox can not be read")
 	}
-	r := n.known.Load().read(n.Member, *item)
+	r, err := n.read(ctx, n.known.Load(), *item)
+	if err != nil {
+		return nil, err
+	}
 	if r.Fault != nil {
 		return nil, problem.New(problem.BadSignature, "item %d of the inbox does not verify: %w", r.Seq, r.Fault)
 	}
 	return &r, nil
 }
 
-// read verifies a stored item up to the originator's root.
+// read returns what is held of a version by its latest delivery, latest, and those
+// before. The error is of kind Unavailable or Internal.
+func (n *Node) read(ctx context.Context, k *known, latest store.Item) (Received, error) {
+	h := &holding{now: n.Now()}
+	if err := n.gather(ctx, k, latest, h, nil); err != nil {
+		return Received{}, err
+	}
+	r, err := h.whole(k)
+	if err != nil {
+		return Received{}, err
+	}
+	if r.Fault == nil {
+		k.describe(n.Member, &r)
+	}
+	return r, nil
+}
+
+// read verifies a stored delivery up to the originator's root. Banner and Held are
+// left to be described.
 func (k *known) read(self alert.MemberID, item store.Item) Received {
 	r := Received{Seq: item.Seq, Previous: item.Previous, ReceivedAt: item.ReceivedAt}
 	d, a, err := k.open(self, item)
@@ -113,7 +138,6 @@ func (k *known) read(self alert.MemberID, item store.Item) Received {
 		return r
 	}
 	r.Delivery, r.Alert = d, *a
-	k.describe(self, &r)
 	return r
 }
 
@@ -126,7 +150,7 @@ func (k *known) describe(self alert.MemberID, r *Received) {
 		h := new(Held)
 		if p.Label != nil {
 			m = m.Join(p.Label.Marking())
-			level := ShowLevel(own, *p.Label)
+			level := ShowLevel(own, k.schemeNamed(p.Label.Policy), *p.Label)
 			h.Level = &level
 		}
 		r.Held[p.ID] = h

@@ -40,6 +40,7 @@ type release struct {
 func (h *house) releaseCases() map[string]release {
 	const day = 24 * time.Hour
 	as := func(*alert.Label) {}
+	public := func(l *alert.Label) { l.Classification = alert.Unclassified }
 	ab := []alert.MemberID{"XA", "XB"}
 	free := h.agree("free", ab, func(*federation.Agreement) {})
 	short := h.agree("short", ab, func(g *federation.Agreement) { g.RetentionDays = 10 })
@@ -52,13 +53,15 @@ func (h *house) releaseCases() map[string]release {
 	lawful := time.Until(ends.Truncate(day).Add(day)).Truncate(time.Second)
 	const held, passed, nothing = "held for longer", "passed on", "gives nothing"
 	return map[string]release{
-		"membership suffices":           {as, nil, true, 60 * day, ""},
+		"membership suffices":           {public, nil, true, 60 * day, ""},
+		"classified, on nothing":        {as, nil, true, day, "rests on no agreement"},
+		"of persons, on nothing":        {func(l *alert.Label) { public(l); l.PersonalData = alert.Personal }, nil, true, day, "rests on no agreement"},
 		"under an agreement":            {as, []string{free}, true, 60 * day, ""},
 		"a revision that was replaced":  {as, []string{h.Agreement}, false, 31 * day, ""},
 		"one way":                       {as, []string{theirs}, true, day, ""},
 		"the other way":                 {as, []string{ours}, true, day, nothing},
 		"an agreement of others":        {as, []string{others}, true, day, nothing},
-		"held past the alert":           {as, nil, true, 60*day + time.Second, held},
+		"held past the alert":           {public, nil, true, 60*day + time.Second, held},
 		"held as long as agreed":        {as, []string{free, short}, true, 10 * day, ""},
 		"held past one agreement":       {as, []string{free, short}, true, 10*day + time.Second, held},
 		"held until the label ends":     {retained, []string{free}, true, lawful - 5*time.Second, ""},
@@ -68,10 +71,10 @@ func (h *house) releaseCases() map[string]release {
 		"not onward without reason":     {as, []string{free}, false, day, ""},
 		"onward under control":          {func(l *alert.Label) { l.OriginatorControl = true }, []string{free}, true, day, passed},
 		"under control":                 {func(l *alert.Label) { l.OriginatorControl = true }, []string{free}, false, day, ""},
-		"onward against H2":             {func(l *alert.Label) { l.Handling = []alert.Handling{"H1", "H2"} }, nil, true, day, passed},
-		"onward under H1":               {func(l *alert.Label) { l.Handling = []alert.Handling{"H1"} }, nil, true, day, ""},
-		"onward of amber+strict":        {func(l *alert.Label) { l.TLP = alert.AmberStrict }, nil, true, day, passed},
-		"onward of red":                 {func(l *alert.Label) { l.TLP, l.ReleasableTo = alert.Red, []alert.Audience{"XA"} }, nil, true, day, passed},
+		"onward against H2":             {func(l *alert.Label) { l.Handling = []alert.Handling{"H1", "H2"} }, []string{free}, true, day, passed},
+		"onward under H1":               {func(l *alert.Label) { l.Handling = []alert.Handling{"H1"} }, []string{free}, true, day, ""},
+		"onward of amber+strict":        {func(l *alert.Label) { l.TLP = alert.AmberStrict }, []string{free}, true, day, passed},
+		"onward of red":                 {func(l *alert.Label) { l.TLP, l.ReleasableTo = alert.Red, []alert.Audience{"XA"} }, []string{free}, true, day, passed},
 	}
 }
 

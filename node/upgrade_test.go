@@ -63,8 +63,9 @@ func (h *house) again(token string, kinds ...feed.Kind) {
 	h.hub.Hand("XA", h.Deliver(token, kinds...))
 }
 
-// TestUpgrade: a version that is delivered again is listed once, with what its
-// latest delivery holds, at the place of that; also where that is less.
+// TestUpgrade: a version that is delivered again is listed once, at the place of its
+// latest delivery, with all that was handed over of it: what a later delivery leaves out
+// is held still.
 func TestUpgrade(t *testing.T) {
 	const none, existence, content = feed.None, feed.Existence, feed.Content
 	for name, c := range map[string]struct {
@@ -76,9 +77,11 @@ func TestUpgrade(t *testing.T) {
 			[]string{"p1:content", "p0:existence p1:content", "p0:content p1:content"}},
 		"a portion after the other": {[][]feed.Kind{{content, none, none}, {content, content, none}, {content, content, content}},
 			[]string{"p0:content", "p0:content p1:content", "p0:content p1:content p2:content"}},
-		"less":        {[][]feed.Kind{{content, content}, {content, existence}, {existence, none}}, []string{"p0:content p1:content", "p0:content p1:existence", "p0:existence"}},
-		"another one": {[][]feed.Kind{{content, existence}, {existence, content}}, []string{"p0:content p1:existence", "p0:existence p1:content"}},
-		"the same":    {[][]feed.Kind{{content}, {content}}, []string{"p0:content", "p0:content"}},
+		"less":        {[][]feed.Kind{{content, content}, {content, existence}, {existence, none}}, []string{"p0:content p1:content", "p0:content p1:content", "p0:content p1:content"}},
+		"another one": {[][]feed.Kind{{content, existence}, {existence, content}}, []string{"p0:content p1:existence", "p0:content p1:content"}},
+		"one in the place of the other": {[][]feed.Kind{{content, none, existence}, {none, content, none}, {none, none, existence}},
+			[]string{"p0:content p2:existence", "p0:content p1:content p2:existence", "p0:content p1:content p2:existence"}},
+		"the same": {[][]feed.Kind{{content}, {content}}, []string{"p0:content", "p0:content"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t)
@@ -103,11 +106,11 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// TestUpgradeBanner: the banner is of what the latest delivery holds.
+// TestUpgradeBanner: the banner is of all that is held.
 func TestUpgradeBanner(t *testing.T) {
 	h := newHouse(t)
 	token := h.Issue(h.Payload("XB"), 1, h.Node["XB"])
-	for i, want := range []string{"NO CONTENT HELD", "RESTRICTED // TLP:AMBER", "NO CONTENT HELD"} {
+	for i, want := range []string{"NO CONTENT HELD", "RESTRICTED // TLP:AMBER", "RESTRICTED // TLP:AMBER"} {
 		h.again(token, []feed.Kind{feed.Existence, feed.Content, feed.Existence}[i])
 		must(t, h.n.FeedStep(ctx))
 		list, err := h.n.Inbox(ctx, 0, 10)
@@ -193,8 +196,8 @@ func TestUpgradeWithheld(t *testing.T) {
 		"upgrade withheld":           {[][]feed.Kind{{feed.Existence}, nil}, "p0:existence", 1, 0},
 		"first withheld":             {[][]feed.Kind{nil, {feed.Content}}, "p0:content", 2, 0},
 		"between":                    {[][]feed.Kind{{feed.Existence}, nil, {feed.Content}}, "p0:content", 3, 1},
-		"less, then withheld":        {[][]feed.Kind{{feed.Content}, {feed.Existence}, nil}, "p0:existence", 2, 1},
-		"withheld, then less":        {[][]feed.Kind{{feed.Content}, nil, {feed.Existence}}, "p0:existence", 3, 1},
+		"less, then withheld":        {[][]feed.Kind{{feed.Content}, {feed.Existence}, nil}, "p0:content", 2, 1},
+		"withheld, then less":        {[][]feed.Kind{{feed.Content}, nil, {feed.Existence}}, "p0:content", 3, 1},
 		"withheld, restored as less": {[][]feed.Kind{nil, nil, {feed.Existence}}, "p0:existence", 3, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -270,9 +273,15 @@ func TestEquivocation(t *testing.T) {
 	}
 }
 
-// TestTamperedUpgrade: where the latest delivery does not verify any more, what came
-// before it is not shown in its place.
+// TestTamperedUpgrade: where any delivery of a version does not verify any more, what
+// the others held is not shown in its place.
 func TestTamperedUpgrade(t *testing.T) {
+	for _, seq := range []string{"1", "2"} {
+		t.Run(seq, func(t *testing.T) { testTamperedUpgrade(t, seq) })
+	}
+}
+
+func testTamperedUpgrade(t *testing.T, seq string) {
 	h := newHouse(t)
 	p := h.Payload("XB")
 	token := h.Issue(p, 1, h.Node["XB"])
@@ -280,7 +289,7 @@ func TestTamperedUpgrade(t *testing.T) {
 	h.again(token, feed.Existence)
 	must(t, h.n.FeedStep(ctx))
 	must(t, h.st.Close())
-	execute(t, h.path, `UPDATE inbox SET digest = 'x' WHERE seq = 2`)
+	execute(t, h.path, `UPDATE inbox SET digest = 'x' WHERE seq = `+seq)
 	h.open(nil)
 	list, err := h.n.Inbox(ctx, 0, 10)
 	must(t, err)

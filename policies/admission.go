@@ -32,8 +32,22 @@ type Refusal struct {
 }
 
 // Admit returns every reason against an alert, by portion and then by the
-// rules' order; none: it is admitted. Errors wrap ErrPolicy or alert.ErrInvalid.
+// rules' order; none: it is admitted. Errors are those of ctx or wrap ErrPolicy or
+// alert.ErrInvalid.
 func (w *World) Admit(ctx context.Context, a Admission) ([]Refusal, error) {
+	in, err := w.admissionInput(a)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := evaluate(ctx, w.engine.admission, in)
+	if err != nil {
+		return nil, err
+	}
+	return refusals(answer, w.engine.admitting, len(a.Labels))
+}
+
+// admissionInput builds what the rules of admission see.
+func (w *World) admissionInput(a Admission) (ast.Value, error) {
 	labels := make([]*ast.Term, len(a.Labels))
 	for i := range a.Labels {
 		l := w.label(&a.Labels[i])
@@ -46,13 +60,9 @@ func (w *World) Admit(ctx context.Context, a Admission) ([]Refusal, error) {
 		}
 		labels[i] = l
 	}
-	answer, err := evaluate(ctx, w.engine.admission, object(
+	return object(
 		"originator", w.memberTerm(a.Originator), "issued_at", intTerm(a.IssuedAt), "expires", intTerm(a.Expires),
-		"labels", ast.ArrayTerm(labels...), "world", w.index).Value)
-	if err != nil {
-		return nil, err
-	}
-	return refusals(answer, w.engine.admitting, len(labels))
+		"labels", ast.ArrayTerm(labels...), "world", w.index).Value, nil
 }
 
 func intTerm(n int64) *ast.Term { return ast.NewTerm(ast.Number(strconv.FormatInt(n, 10))) }

@@ -74,13 +74,6 @@ func (c Change) None() bool {
 	return !c.all && len(c.members)+len(c.communities)+len(c.taskForces)+len(c.givers)+len(c.consents)+len(c.emergencies) == 0
 }
 
-// Emergencies returns the alerts for which an emergency has been declared, ended
-// or amended, in no order; alerts share the decision on a label, but for these.
-// After a change to anything it is nil.
-func (c Change) Emergencies() []federation.ConsentKey {
-	return slices.Collect(maps.Keys(c.emergencies))
-}
-
 // Affects reports whether what anybody gets under a label, or what binds whoever
 // gets it, can differ between the two worlds. It may say so where nothing does;
 // it never says no where a member gets more or less than before. The codes of

@@ -167,7 +167,7 @@ func TestFailuresAreNotRemembered(t *testing.T) {
 	modules := Embedded()
 	const file = "release/decision/decision.rego"
 	modules[file] = strings.Replace(modules[file], "audience.discoverers", "[audience.discoverers]", 1)
-	e, err := Compile(modules)
+	e, err := newEngine(modules)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,7 +79,8 @@ func (e *Egress) Rules() []Rule { return slices.Clone(e.rules) }
 
 // Check returns every reason of the member's own against an alert with these
 // labels; none: it may leave. Rules see input.originator and input.labels, the
-// labels in their JSON form (DESIGN section 4). Errors wrap ErrPolicy.
+// labels in their JSON form (DESIGN section 4). Errors are those of ctx or wrap
+// ErrPolicy.
 func (e *Egress) Check(ctx context.Context, originator alert.MemberID, labels []alert.Label) ([]Refusal, error) {
 	terms := make([]*ast.Term, len(labels))
 	for i, l := range labels {

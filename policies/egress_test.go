@@ -140,9 +140,7 @@ func TestEgressStops(t *testing.T) {
 	e, err := LoadEgress([]byte(`package entente.egress
 
 deny contains {"code": "c", "message": "m"} if {
-	some a in numbers.range(1, 100000)
-	some b in numbers.range(1, 100000)
-	a * b == -1
+	`+endless+`
 }
 `), nil)
 	if err != nil {
@@ -150,7 +148,7 @@ deny contains {"code": "c", "message": "m"} if {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := e.Check(ctx, "XA", nil); !errors.Is(err, ErrPolicy) {
+	if _, err := e.Check(ctx, "XA", nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -127,11 +127,12 @@ func (r ingressRules) Rules() []Rule { return slices.Clone(r.rules) }
 
 // Reading asks who may read a portion that the member holds.
 type Reading struct {
-	Release feed.Release         // what was released to the member: content with obligations, or existence
-	Label   *alert.Label         // in canonical form; with content only
-	Purpose alert.Purpose        // what it is to be read for
-	Ceiling alert.Classification // the member's own; zero clears nobody
-	At      int64                // the moment of reading, seconds since 1970-01-01 UTC
+	Release   feed.Release         // what was released to the member: content with obligations, or existence
+	Label     *alert.Label         // in canonical form; with content only
+	Emergency []alert.TaskForceID  // the compartments that the emergency opens on which the release rests; none if it rests on none
+	Purpose   alert.Purpose        // what it is to be read for
+	Ceiling   alert.Classification // the member's own; zero clears nobody
+	At        int64                // the moment of reading, seconds since 1970-01-01 UTC
 }
 
 // check refuses a question that is not whole.
@@ -153,10 +154,19 @@ func (r *Reading) ended() bool {
 	return r.Release.Obligations != nil && r.At >= r.Release.Obligations.HoldUntil
 }
 
+// excused returns the compartments that an emergency opens: none unless the release
+// rests on it.
+func (r *Reading) excused() []alert.TaskForceID {
+	if r.Release.Emergency == "" {
+		return nil
+	}
+	return slices.Sorted(slices.Values(r.Emergency))
+}
+
 // key names all that the answer depends on besides rules and directory.
 func (r *Reading) key() [sha256.Size]byte {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %t %t %d %s", r.Release.Kind, r.ended(), r.Release.Emergency != "", r.Ceiling, r.Purpose)
+	fmt.Fprintf(&b, "%s %t %q %d %s", r.Release.Kind, r.ended(), r.excused(), r.Ceiling, r.Purpose)
 	if r.Label != nil {
 		fmt.Fprintf(&b, "\n%q\n", r.Release.Obligations.Purposes)
 		b.Write(r.Label.Canonical())
@@ -178,7 +188,7 @@ func (i *Ingress) input(r *Reading) (ast.Value, error) {
 		"release", ast.StringTerm(string(r.Release.Kind)),
 		"purposes", purposes,
 		"ended", ast.InternedTerm(r.ended()),
-		"emergency", ast.InternedTerm(r.Release.Emergency != ""),
+		"emergency", stringSet(r.excused()),
 		"purpose", ast.StringTerm(string(r.Purpose)),
 		"ceiling", ceiling,
 		"directory", i.index,

@@ -83,6 +83,7 @@ var readingNarrowings = []struct {
 		q.Release.Emergency = ""
 		return was
 	}},
+	{"drop a compartment that the emergency opens", func(_ *rand.Rand, q *Reading) bool { return dropFirst(&q.Emergency) }},
 	{"lower the member's ceiling", func(_ *rand.Rand, q *Reading) bool {
 		q.Ceiling--
 		return q.Ceiling >= 0

@@ -32,7 +32,7 @@ func oracleIngress(n National, id UserID, r Reading) map[string]bool {
 	codes["ingress-holding"] = o.HoldUntil <= r.At
 	codes["ingress-clearance"] = user.Clearance < l.Classification || r.Ceiling < l.Classification
 	for _, c := range l.Compartments {
-		if !slices.Contains(user.TaskForces, c) && (r.Release.Emergency == "" || !agency.FocalPoint) {
+		if !slices.Contains(user.TaskForces, c) && (r.Release.Emergency == "" || !slices.Contains(r.Emergency, c) || !agency.FocalPoint) {
 			codes["ingress-need-to-know"] = true
 		}
 	}
@@ -86,6 +86,9 @@ func newReading(t testing.TB, r *rand.Rand) Reading {
 	q.Release.Obligations = &feed.Obligations{Purposes: some(r, l.Purposes, 80), HoldUntil: pick[int64](r, 1, 1000, 1001, 2000, 2000, 2000)}
 	if chance(r, 50) {
 		q.Release.Emergency = "digest"
+	}
+	if chance(r, 70) {
+		q.Emergency = some(r, someTaskForces, 60)
 	}
 	return q
 }
@@ -182,8 +185,9 @@ func TestIngressOracleCatchesALostCondition(t *testing.T) {
 	for _, c := range []struct{ name, rule, old, new string }{
 		{"the member's ceiling", "clearance", " if input.label.classification in input.ceiling", ""},
 		{"the release's purposes", "purpose", " if input.purpose in input.purposes", ""},
-		{"an emergency only if declared", "need_to_know", " if input.emergency == true", " if is_boolean(input.emergency)"},
-		{"an emergency for the focal point only", "need_to_know", "excused := input.directory.focal_point if", "excused := input.directory.users if"},
+		{"an emergency for the compartments that it names", "need_to_know", " if compartment in input.emergency", " if count(input.emergency | {compartment}) > 1"},
+		{"an emergency only if declared", "need_to_know", " if compartment in input.emergency", " if not compartment in input.emergency"},
+		{"an emergency for the focal point only", "need_to_know", "excused(compartment) := input.directory.focal_point if", "excused(compartment) := input.directory.users if"},
 		{"all compartments", "need_to_know", "intersection({", "union({"},
 		{"red for those named", "tlp", "input.directory.focal_point & input.directory.red", "input.directory.focal_point"},
 		{"red at the focal point", "tlp", "input.directory.focal_point & input.directory.red", "input.directory.red"},

@@ -83,7 +83,7 @@ func TestIngressRemembers(t *testing.T) {
 		"purpose":   func(q *Reading) { q.Purpose = "prevention" },
 		"purposes":  func(q *Reading) { q.Release.Obligations.Purposes = []alert.Purpose{} },
 		"holding":   func(q *Reading) { q.At = 20 },
-		"emergency": func(q *Reading) { q.Release.Emergency = "digest" },
+		"emergency": func(q *Reading) { q.Release.Emergency, q.Emergency = "digest", []alert.TaskForceID{"tf-one"} },
 		"ceiling":   func(q *Reading) { q.Ceiling = alert.TopSecret },
 		"existence": func(q *Reading) { q.Release = feed.Release{Kind: feed.Existence}; q.Label = nil },
 	} {

@@ -35,7 +35,7 @@ const manyWorlds, fewWorlds = 4000, 200
 // one of the places given, or anywhere.
 func caught(t *testing.T, modules map[string]string, worlds int, places ...string) bool {
 	t.Helper()
-	e, err := Compile(modules)
+	e, err := newEngine(modules)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,12 +166,12 @@ func TestOracleCatchesALostBarToOnwardSharing(t *testing.T) {
 // where the label has what was taken away.
 func onwardDisagreements(t *testing.T, modules map[string]string, bars func(alert.Label) bool) (differ int) {
 	t.Helper()
-	e, err := Compile(modules)
+	e, err := newEngine(modules)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := newRand(t)
-	for range 30 {
+	for range 120 { // of those that may be passed on but for what was taken away there are few
 		g, w := newWorld(r)
 		ix := mustWorld(t, e, w)
 		for range 20 {

@@ -32,13 +32,18 @@ func (w *World) Release(a *Audience, m alert.MemberID, p alert.PortionID, q Quer
 		until = min(until, end)
 	}
 	cited := w.cited(q.Originator, m, &q.Label)
+	allowed := purposes(cited, &q.Label)
+	if len(allowed) == 0 {
+		return none // whatever rules that were brought let through, no agreement has it
+	}
 	out := feed.Release{Portion: p, Kind: kind, Obligations: &feed.Obligations{
-		Purposes: purposes(cited, &q.Label),
+		Purposes: allowed,
 		Handling: slices.Clone(q.Label.Handling),
 		Onward:   a.onward && passedOn(cited),
 	}}
 	if digest, exp, ok := w.rescued(m, q); ok {
 		out.Emergency, until = digest, min(until, exp)
+		out.Obligations.Onward = false // for those who need it to save life, and nobody after them
 	}
 	for _, c := range cited {
 		until = min(until, issuedAt+int64(c.RetentionDays)*secondsPerDay)
@@ -86,10 +91,10 @@ func covers(a *federation.InForce, c alert.Category, l *alert.Label) bool {
 }
 
 // purposes returns those of the label's purposes for which every category is
-// covered by one of the cited agreements. The agreement rule sees to it that
-// there is one, unless membership suffices: then they are all of the label's.
+// covered by one of the cited agreements. Where there is none and membership
+// suffices they are all of the label's.
 func purposes(cited []*federation.InForce, l *alert.Label) []alert.Purpose {
-	out := []alert.Purpose{}
+	var out []alert.Purpose
 	for _, p := range l.Purposes {
 		uncovered := slices.ContainsFunc(l.Categories, func(c alert.Category) bool {
 			return !slices.ContainsFunc(cited, func(a *federation.InForce) bool {
@@ -100,7 +105,7 @@ func purposes(cited []*federation.InForce, l *alert.Label) []alert.Purpose {
 			out = append(out, p)
 		}
 	}
-	if len(out) == 0 {
+	if len(out) == 0 && l.Classification == alert.Unclassified && l.PersonalData == alert.NoPersonalData {
 		return slices.Clone(l.Purposes)
 	}
 	return out

@@ -97,3 +97,35 @@ func TestReleaseTakesNoAudienceOfAnotherWorld(t *testing.T) {
 		}
 	}
 }
+
+// TestReleaseGrantsNoPurposeThatNoAgreementHas: rules that were brought may let
+// through what no agreement covers; it is released all the same to nobody.
+func TestReleaseGrantsNoPurposeThatNoAgreementHas(t *testing.T) {
+	modules := Embedded()
+	const file = "release/agreement/agreement.rego"
+	modules[file] = replaceOnce(t, modules[file], "if membership_suffices", "if input.label.originator_control == false")
+	e, err := Compile(modules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := mustWorld(t, e, fixedWorld())
+	for name, change := range map[string]func(*alert.Label){
+		"no agreement on the category": func(l *alert.Label) { l.Categories = []alert.Category{"labour"} },
+		"on no purpose for each category": func(l *alert.Label) {
+			l.Categories, l.Purposes = []alert.Category{"smuggling", "trafficking"}, []alert.Purpose{"investigation"}
+		},
+		"unclassified, with personal data": func(l *alert.Label) {
+			l.Classification, l.PersonalData, l.Categories = alert.Unclassified, alert.Personal, []alert.Category{"labour"}
+		},
+	} {
+		q := fixedQuery()
+		change(&q.Label)
+		a := decided(t, w, q)
+		if a.Of("XB") != feed.Content {
+			t.Fatalf("%s: the rules say %s", name, a.Of("XB"))
+		}
+		if diff := cmp.Diff(feed.Release{Portion: "p1", Kind: feed.None}, w.Release(a, "XB", "p1", q, 1, 2)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}

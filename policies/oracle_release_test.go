@@ -13,7 +13,8 @@ import (
 
 // oracleRelease states a release of content: the agreements from o to r that
 // cover the label in any category for any purpose of it, the emergency if r is not
-// in all compartments, and what they and the label bind r to.
+// in all compartments, and what they and the label bind r to. What came by an
+// emergency goes no further.
 func oracleRelease(t *testing.T, w *federation.World, o, r alert.MemberID, l alert.Label, id alert.ID, iat, exp int64) feed.Release {
 	out := feed.Release{Portion: "p1", Kind: feed.Content, Obligations: &feed.Obligations{
 		Purposes: []alert.Purpose{}, HoldUntil: exp, Onward: oracleOnward(l), Handling: l.Handling}}
@@ -23,6 +24,7 @@ func oracleRelease(t *testing.T, w *federation.World, o, r alert.MemberID, l ale
 	for _, e := range w.Emergencies {
 		if e.Alert == id && e.Originator == o && !oracleInAll(w, l.Compartments, r) {
 			out.Emergency = e.Digest
+			out.Obligations.Onward = false
 			if e.ValidUntil < out.Obligations.HoldUntil {
 				out.Obligations.HoldUntil = e.ValidUntil
 			}
@@ -93,14 +95,16 @@ func (seen tally) compareRelease(t *testing.T, ix *World, a *Audience, m alert.M
 }
 
 // releaseCases are what tallyRelease counts.
-var releaseCases = []string{"onward", "not onward by the label", "not onward by an agreement", "no agreement", "one agreement",
-	"several agreements", "fewer purposes", "held to exp", "held shorter", "held to the emergency's end", "by an emergency", "in an emergency, but without it"}
+var releaseCases = []string{"onward", "not onward by the label", "not onward by an agreement", "not onward by an emergency",
+	"no agreement", "one agreement", "several agreements", "fewer purposes", "held to exp", "held shorter", "held to the emergency's end", "by an emergency", "in an emergency, but without it"}
 
 func (seen tally) tallyRelease(w *federation.World, r feed.Release, q Query, exp int64) {
-	seen[releaseCases[3+min(len(r.Agreements), 2)]]++
+	seen[releaseCases[4+min(len(r.Agreements), 2)]]++
 	switch {
 	case r.Obligations.Onward:
 		seen["onward"]++
+	case oracleOnward(q.Label) && r.Emergency != "":
+		seen["not onward by an emergency"]++
 	case oracleOnward(q.Label):
 		seen["not onward by an agreement"]++
 	default:

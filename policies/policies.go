@@ -24,6 +24,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
@@ -71,15 +72,35 @@ func Embedded() map[string]string {
 }
 
 // Compile compiles the rules of release and admission in strict mode, given as
-// Embedded gives them. They see nothing but their input, are of packages below
-// entente.release and entente.admission, and define both answers that are asked
-// of them. Errors wrap ErrPolicy.
+// Embedded gives them. They see nothing but their input, of which they name only
+// what Schema describes, are of packages below entente.release and
+// entente.admission, and answer the questions that Compile puts to them in the
+// right shape. It ends within seconds, whatever the rules are. Errors wrap
+// ErrPolicy.
 func Compile(modules map[string]string) (*Engine, error) {
+	e, err := newEngine(modules)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.probe(context.Background()); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// newEngine compiles rules of which it is not known yet that they can answer.
+func newEngine(modules map[string]string) (*Engine, error) {
 	compiler, err := compile(modules)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkPackages(compiler); err != nil {
+		return nil, err
+	}
+	if err := checkPaths(modules, compiler); err != nil {
+		return nil, err
+	}
+	if err := checkGrowth(compiler.Modules); err != nil {
 		return nil, err
 	}
 	e := &Engine{digest: Digest(modules)}
@@ -92,10 +113,8 @@ func Compile(modules map[string]string) (*Engine, error) {
 	if e.release, err = prepare(compiler, releaseQuery, nil); err != nil {
 		return nil, err
 	}
-	if e.admission, err = prepare(compiler, admissionQuery, nil); err != nil {
-		return nil, err
-	}
-	return e, nil
+	e.admission, err = prepare(compiler, admissionQuery, nil)
+	return e, err
 }
 
 // checkPackages refuses what would be undefined without an error: a query that
@@ -163,10 +182,16 @@ func Digest(modules map[string]string) string {
 }
 
 // compile parses and compiles modules in strict mode, with the builtins of
-// capabilities only.
-func compile(modules map[string]string) (*ast.Compiler, error) {
+// Capabilities only.
+func compile(modules map[string]string) (*ast.Compiler, error) { return compileWith(modules, nil, nil) }
+
+// compileWith is compile against a schema of the input, and without some builtins.
+func compileWith(modules map[string]string, input *ast.SchemaSet, without []string) (*ast.Compiler, error) {
 	parsed := make(map[string]*ast.Module, len(modules))
 	for name, src := range modules {
+		if err := checkBrackets(name, src); err != nil {
+			return nil, err
+		}
 		m, err := ast.ParseModuleWithOpts(name, src, ast.ParserOptions{
 			ProcessAnnotation: true, RegoVersion: ast.RegoV1, Capabilities: Capabilities()})
 		if err != nil {
@@ -177,7 +202,10 @@ func compile(modules map[string]string) (*ast.Compiler, error) {
 		}
 		parsed[name] = m
 	}
-	compiler := ast.NewCompiler().WithStrict(true).WithCapabilities(Capabilities())
+	if err := checkSize(parsed); err != nil {
+		return nil, err
+	}
+	compiler := ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities(without)).WithSchemas(input)
 	if compiler.Compile(parsed); compiler.Failed() {
 		return nil, broken("compile: %w", compiler.Errors)
 	}
@@ -198,28 +226,28 @@ func prepare(compiler *ast.Compiler, query string, data map[string]any) (rego.Pr
 	return p, nil
 }
 
-// Capabilities returns the builtins that rules may use: those whose answer
-// depends on nothing but their arguments. No rule can reach the network, the
-// environment, the clock or chance.
-func Capabilities() *ast.Capabilities {
-	all := ast.CapabilitiesForThisVersion()
-	all.AllowNet = []string{}
-	all.Builtins = slices.DeleteFunc(all.Builtins, func(b *ast.Builtin) bool {
-		family, _, _ := strings.Cut(b.Name, ".")
-		return b.Nondeterministic || slices.Contains([]string{"http", "net", "opa", "rand", "uuid", "trace", "print"}, family)
-	})
-	return all
-}
+// evaluationTimeout bounds one evaluation; tests make it short.
+var evaluationTimeout = 5 * time.Second
 
-// evaluate runs a prepared query and returns its one value as OPA has it.
+var errTooLong = errors.New("the rules come to no end")
+
+// evaluate runs a prepared query and returns its one value as OPA has it. It ends
+// with ctx, and after evaluationTimeout at the latest.
 func evaluate(ctx context.Context, p rego.PreparedEvalQuery, input ast.Value) (*ast.Term, error) {
 	options := []rego.EvalOption{rego.EvalParsedInput(input), rego.EvalMetrics(metrics.NoOp()),
 		rego.EvalGenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil })}
-	if ctx.Done() == nil { // spares a goroutine that would wait for it
-		options = append(options, rego.EvalExternalCancel(topdown.NewCancel()))
+	end := topdown.NewCancel()
+	defer time.AfterFunc(evaluationTimeout, end.Cancel).Stop()
+	if ctx.Done() != nil {
+		defer context.AfterFunc(ctx, end.Cancel)()
 	}
-	rs, err := p.Eval(ctx, options...)
-	if err != nil {
+	rs, err := p.Eval(ctx, append(options, rego.EvalExternalCancel(end))...)
+	switch {
+	case topdown.IsCancel(err) && ctx.Err() != nil && !errors.Is(context.Cause(ctx), errTooLong):
+		return nil, ctx.Err()
+	case topdown.IsCancel(err):
+		return nil, broken("evaluate: %w", errTooLong)
+	case err != nil:
 		return nil, broken("evaluate: %w", err)
 	}
 	if len(rs) != 1 || len(rs[0].Expressions) != 1 {

@@ -300,3 +300,40 @@ func TestPlaces(t *testing.T) {
 		t.Errorf("%v", count)
 	}
 }
+
+// TestUniteAlerts: of two reductions of one alert the union discloses what either did,
+// and no more; those of two alerts make no one.
+func TestUniteAlerts(t *testing.T) {
+	d, r := trial(t), rand.New(rand.NewChaCha8(seed("unions")))
+	kinds := []feed.Kind{feed.None, feed.Existence, feed.Content} // in rising order
+	for range 60 {
+		a := randomAlert(r)
+		token := issue(t, node("XA"), a)
+		all := told(t, a.Portions)
+		first, second, both := make(map[alert.PortionID]feed.Kind), make(map[alert.PortionID]feed.Kind), make(map[alert.PortionID]feed.Kind)
+		for id := range all {
+			one, other := r.IntN(len(kinds)), r.IntN(len(kinds))
+			first[id], second[id], both[id] = kinds[one], kinds[other], kinds[max(one, other)]
+		}
+		one := checkReduced(t, d, token, first, project(all, first))
+		other := checkReduced(t, d, token, second, project(all, second))
+		united, err := UniteAlerts(one, other, one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := d.VerifyAlert(united)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, "united", told(t, v.Portions), project(all, both))
+		if same, err := UniteAlerts(one, one); err != nil || same != one {
+			t.Fatalf("with itself: %v", err)
+		}
+	}
+	one, other := issue(t, node("XA"), small("XA")), issue(t, node("XA"), small("XA"))
+	for _, tokens := range [][]string{{one, other}, {one, "x"}, {"x"}} {
+		if _, err := UniteAlerts(tokens...); err == nil {
+			t.Errorf("%d tokens make one", len(tokens))
+		}
+	}
+}

@@ -68,41 +68,18 @@ func (a *anchors) read(into map[string]keys.PublicKey, list []federation.Key, ow
 	return nil
 }
 
-// endOrphans ends what hung on members and task forces that the registry lists no
-// longer. Should it list the same name again, a new revision must be signed:
-// whoever has the name then has not spoken yet.
-func (d *Directory) endOrphans() {
-	for _, s := range d.heads {
-		switch b := s.Body.(type) {
-		case *federation.Roster:
-			if _, ok := d.lead(b.TaskForce); !ok {
-				d.void[s.Digest] = true
-			}
-		case *federation.NodeKey:
-			if d.known(b.Member) != nil {
-				d.void[s.Digest] = true
-				delete(d.nodes, b.KeyID)
-			}
-		case *federation.DutyOfficers:
-			if d.known(b.Member) != nil {
-				d.void[s.Digest] = true
-				delete(d.duty, b.Member)
-			}
-		case *federation.Emergency:
-			if d.concerns(b) != nil { // whoever bears one of these names later was not meant
-				d.void[s.Digest] = true
-			}
-		}
-	}
-}
-
-// readDuty reads the keys of duty officers. One person is not two, and none has a
-// role in the registry besides, or is a node.
+// readDuty reads the keys of duty officers. One person is not two, nor of two
+// members, and none has a role in the registry besides, or is a node.
 func (d *Directory) readDuty(b *federation.DutyOfficers) (map[string]keys.PublicKey, error) {
 	out := make(map[string]keys.PublicKey)
 	seen := make(map[string]bool)
 	for _, n := range d.nodes {
 		seen[n.key.Thumbprint()] = true
+	}
+	for m, others := range d.duty {
+		for _, k := range others {
+			seen[k.Thumbprint()] = seen[k.Thumbprint()] || m != b.Member
+		}
 	}
 	for _, raw := range b.Officers {
 		pub, err := keys.ParsePublicKey(raw)
@@ -126,7 +103,8 @@ type nodeKey struct {
 
 // readNodeKey reads the key of a node key statement. A key that the registry
 // names can not be certified, only revoked. One of a duty officer can not at all:
-// a machine that is always at work would be one of the two persons.
+// a machine that is always at work would be one of the two persons. Nor can another
+// member's: one node would speak for two.
 func (d *Directory) readNodeKey(b *federation.NodeKey) (keys.PublicKey, error) {
 	pub, err := keys.ParsePublicKey(b.Key)
 	if err != nil {
@@ -137,6 +115,11 @@ func (d *Directory) readNodeKey(b *federation.NodeKey) (keys.PublicKey, error) {
 	}
 	if d.roles[pub.Thumbprint()] && b.Revoked == 0 {
 		return keys.PublicKey{}, problem.New(problem.Malformed, "node key: %s has another role in the registry", b.KeyID)
+	}
+	for _, n := range d.nodes {
+		if n.Member != b.Member && n.key.Thumbprint() == pub.Thumbprint() {
+			return keys.PublicKey{}, problem.New(problem.Malformed, "node key: %s is the key of another member's node", b.KeyID)
+		}
 	}
 	for _, officers := range d.duty {
 		for _, k := range officers {

@@ -181,8 +181,10 @@ func peekDigest(t testing.TB, raw []byte) string {
 func TestOrderOfHistory(t *testing.T) {
 	d := trial(t)
 	rotated := registry()
-	rotated.Members[0].RootKeys = jwks(named("XA", "second root"))
+	rotated.Members[0].RootKeys = jwks(root("XA"), named("XA", "second root")) // both, so that it is known for the same
 	d2 := with(t, d, rotated, authority)
+	rotated.Members[0].RootKeys = jwks(named("XA", "second root"))
+	d2 = with(t, d2, rotated, authority)
 	if _, err := d2.VerifyAlert(issue(t, node("XA"), small("XA"))); err != nil {
 		t.Errorf("a node key certified by the root before: %v", err)
 	}

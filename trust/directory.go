@@ -40,10 +40,12 @@ type key struct {
 // Directory trusts nobody.
 type Directory struct {
 	authority keys.PublicKey
-	heads     map[key]Statement // the last revision of each chain
-	taken     map[string]sum    // every statement ever taken in: its digest → that of its bytes as signed
-	void      map[string]bool   // digests of heads that a later registry has ended
-	clock     int64             // the latest iat taken in: it is no earlier than that
+	heads     map[key]Statement                      // the last revision of each chain
+	taken     map[string]sum                         // every statement ever taken in: its digest → that of its bytes as signed
+	void      map[place]bool                         // what a later registry has ended
+	earlier   map[federation.AgreementID][]Statement // versions whose successors may not have begun, oldest first
+	numbers   map[federation.ConsentKey]int          // the highest of each alert's emergencies
+	clock     int64                                  // the latest iat taken in: it is no earlier than that
 	registry  *federation.Registry
 	anchors                                                // of the registry
 	nodes     map[string]nodeKey                           // by key id
@@ -65,9 +67,11 @@ func (d *Directory) With(now time.Time, raw ...[]byte) (*Directory, error) {
 	n := *d
 	n.heads, n.taken, n.void = maps.Clone(d.heads), maps.Clone(d.taken), maps.Clone(d.void)
 	n.nodes, n.duty = maps.Clone(d.nodes), maps.Clone(d.duty)
+	n.earlier, n.numbers = maps.Clone(d.earlier), maps.Clone(d.numbers)
 	if n.heads == nil {
 		n.heads, n.taken = make(map[key]Statement), make(map[string]sum)
-		n.void, n.nodes = make(map[string]bool), make(map[string]nodeKey)
+		n.void, n.nodes = make(map[place]bool), make(map[string]nodeKey)
+		n.earlier, n.numbers = make(map[federation.AgreementID][]Statement), make(map[federation.ConsentKey]int)
 		n.duty = make(map[alert.MemberID]map[string]keys.PublicKey)
 	}
 	for _, r := range raw {
@@ -92,14 +96,13 @@ func (d *Directory) Verify(now time.Time, raw []byte) (Statement, error) {
 	if err != nil || held {
 		return s, err
 	}
-	missing, err := d.missing(s)
+	_, err = d.judge(now, s, func(missing []string) error {
+		if len(missing) > 0 {
+			return problem.New(problem.BadSignature, "%s %q is not signed by %s", s.Type, s.Subject, strings.Join(missing, ", "))
+		}
+		return nil
+	})
 	if err != nil {
-		return Statement{}, err
-	}
-	if len(missing) > 0 {
-		return Statement{}, problem.New(problem.BadSignature, "%s %q is not signed by %s", s.Type, s.Subject, strings.Join(missing, ", "))
-	}
-	if err := checkDated(now, s); err != nil {
 		return Statement{}, err
 	}
 	return s, nil
@@ -153,15 +156,25 @@ func (d *Directory) take(s Statement) error {
 	if d.Holds(s.Digest) {
 		return nil
 	}
+	old := d.heads[key{s.Type, s.Subject}]
 	d.heads[key{s.Type, s.Subject}] = s
+	if s.Type != federation.TypeAgreement {
+		d.forget(old)
+	}
 	switch body := s.Body.(type) {
 	case *federation.Registry:
 		a, err := d.readAnchors(body)
 		if err != nil {
 			return err
 		}
+		gone := d.departed(a)
 		d.registry, d.anchors = body, a
-		d.endOrphans()
+		d.endOrphans(gone)
+	case *federation.Agreement:
+		d.follow(body, old)
+	case *federation.Emergency:
+		at := federation.ConsentKey{Originator: body.Originator, Alert: body.Alert}
+		d.numbers[at] = max(d.numbers[at], body.Number)
 	case *federation.NodeKey:
 		pub, err := d.readNodeKey(body)
 		if err != nil {

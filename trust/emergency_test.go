@@ -326,7 +326,7 @@ func TestEmergencyOfWhoLeaves(t *testing.T) {
 		})
 	}
 	left := withToday(t, declared, moved(), authority)
-	refused(t, left, problem.Malformed, next(t, left, numbered(2), duty1, duty2))
+	refused(t, left, problem.BadSignature, next(t, left, numbered(2), duty1, duty2))
 	refused(t, left, problem.Malformed, next(t, left, officers("XA", duty1, duty2), root("XA")))
 	back := withToday(t, left, registry(), authority)
 	refused(t, back, problem.BadSignature, next(t, back, numbered(2), duty1, duty2)) // its officers are named anew

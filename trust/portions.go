@@ -124,6 +124,34 @@ func ReduceAlert(token string, releases map[alert.PortionID]feed.Kind) (string, 
 	})
 }
 
+// UniteAlerts returns an alert with all that is disclosed in any of several tokens of
+// it, which must have the same signed part: what the first discloses in its order, then
+// what the others add. Each token must be a verified alert, and the result is to be
+// verified again. Errors are of kind TooLarge or Malformed.
+func UniteAlerts(tokens ...string) (string, error) {
+	var jws string
+	var encoded []string
+	seen := make(map[string]bool)
+	for i, token := range tokens {
+		parsed, err := sdjwt.Parse(token)
+		if err != nil {
+			return "", malformed(err)
+		}
+		if i == 0 {
+			jws = parsed.JWS
+		} else if parsed.JWS != jws {
+			return "", problem.New(problem.Malformed, "two tokens that are not of one signed alert")
+		}
+		for _, d := range parsed.Disclosures {
+			if !seen[d.Encoded] {
+				seen[d.Encoded] = true
+				encoded = append(encoded, d.Encoded)
+			}
+		}
+	}
+	return sdjwt.Assemble(jws, encoded), nil
+}
+
 // ReadPortions reads the portions of an alert that was verified before it was
 // stored, without checking its signature again.
 func ReadPortions(token string) ([]alert.Portion, error) {

@@ -24,10 +24,7 @@ func (d *Directory) Propose(now time.Time, raw []byte) (s Statement, missing []s
 	if err != nil || held {
 		return s, nil, err
 	}
-	if missing, err = d.missing(s); err != nil {
-		return Statement{}, nil, err
-	}
-	if err := checkDated(now, s); err != nil {
+	if missing, err = d.judge(now, s, func([]string) error { return nil }); err != nil {
 		return Statement{}, nil, err
 	}
 	return s, missing, nil
@@ -48,22 +45,46 @@ func Parse(raw []byte) (Statement, error) {
 	return Statement{Statement: st, Body: body, Digest: federation.Digest(payload), Raw: bytes.Clone(raw)}, nil
 }
 
-// read checks all of a statement but its signatures and its date. One that is held,
-// byte for byte, was judged by what stood before it and is not judged again.
+// read reads a statement. One that is held, byte for byte, was judged by what stood
+// before it and is not judged again.
 func (d *Directory) read(raw []byte) (s Statement, held bool, err error) {
 	if s, err = Parse(raw); err != nil {
 		return Statement{}, false, err
 	}
-	if bytesTaken, ok := d.taken[s.Digest]; ok && bytesTaken == sha256.Sum256(raw) {
-		return s, true, nil
+	bytesTaken, ok := d.taken[s.Digest]
+	return s, ok && bytesTaken == sha256.Sum256(raw), nil
+}
+
+// judge checks a statement, and returns whose signatures are missing; enough says
+// whether those that are there suffice. Consents and emergencies are not shown to
+// everybody: whoever may not sign one is to learn from a refusal nothing of what has
+// been signed, and so is refused before anything else is looked at.
+func (d *Directory) judge(now time.Time, s Statement, enough func(missing []string) error) (missing []string, err error) {
+	if s.Type != federation.TypeRegistry && d.registry == nil {
+		return nil, problem.New(problem.Unavailable, "no registry yet")
 	}
-	if err := d.follows(s); err != nil {
-		return Statement{}, false, err
+	signed := func() error {
+		if missing, err = d.missing(s); err != nil {
+			return err
+		}
+		return enough(missing)
 	}
-	if err := d.refers(s); err != nil {
-		return Statement{}, false, err
+	fits := func() error {
+		if err := d.follows(s); err != nil {
+			return err
+		}
+		return d.refers(s)
 	}
-	return s, false, nil
+	order := []func() error{fits, signed}
+	if s.Type == federation.TypeConsent || s.Type == federation.TypeEmergency {
+		order = []func() error{signed, fits}
+	}
+	for _, check := range order {
+		if err := check(); err != nil {
+			return nil, err
+		}
+	}
+	return missing, checkDated(now, s)
 }
 
 // checkDated comes last: only a statement that is genuine may make its reader wait.

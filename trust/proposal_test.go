@@ -176,7 +176,6 @@ func TestMerge(t *testing.T) {
 // TestStands: an agreement stands as World counts it.
 func TestStands(t *testing.T) {
 	d := trial(t)
-	a, _ := d.agreement("ab")
 	both := with(t, with(t, d, suspend("ab", "XB", true), node("XB")), suspend("ab", "XA", true), root("XA"))
 	one := with(t, both, suspend("ab", "XA", false), root("XA"))
 	for name, tt := range map[string]struct {
@@ -192,7 +191,7 @@ func TestStands(t *testing.T) {
 		"resumed by all":        {with(t, one, suspend("ab", "XB", false), root("XB")), today, InForce, 0},
 	} {
 		at := time.Unix(tt.at, 0)
-		got, by := tt.d.Stands(a, at)
+		got, by := tt.d.Stands("ab", at)
 		if got != tt.want || len(by) != tt.by {
 			t.Errorf("%s: %s by %d, want %s by %d", name, got, len(by), tt.want, tt.by)
 		}

@@ -13,9 +13,6 @@ import (
 
 // refers checks that a statement names only what the directory knows.
 func (d *Directory) refers(s Statement) error {
-	if _, ok := s.Body.(*federation.Registry); !ok && d.registry == nil {
-		return problem.New(problem.Unavailable, "no registry yet")
-	}
 	switch b := s.Body.(type) {
 	case *federation.Registry:
 		_, err := d.readAnchors(b)
@@ -38,19 +35,17 @@ func (d *Directory) refers(s Statement) error {
 	case *federation.Agreement:
 		return d.known(b.Parties...)
 	case *federation.Suspension:
-		a, ok := d.agreement(b.Agreement)
-		if !ok {
+		versions := d.versions(b.Agreement)
+		if len(versions) == 0 {
 			return problem.New(problem.Malformed, "unknown agreement %q", b.Agreement)
 		}
-		if !slices.Contains(a.Parties, b.Party) {
+		if !slices.ContainsFunc(versions, func(v version) bool { return slices.Contains(v.terms.Parties, b.Party) }) {
 			return problem.New(problem.Malformed, "%s is no party of agreement %q", b.Party, b.Agreement)
 		}
 	case *federation.Consent:
 		return d.known(b.Originator)
 	case *federation.Policy:
-		if old, ok := d.Policy(b.Name); ok && b.Bundle <= old.Bundle && *b != *old {
-			return problem.New(problem.Conflict, "policy %q: bundle %d, where bundle %d is in force", b.Name, b.Bundle, old.Bundle)
-		}
+		return d.rises(b)
 	case *federation.DutyOfficers:
 		if err := d.known(b.Member); err != nil {
 			return err
@@ -58,14 +53,49 @@ func (d *Directory) refers(s Statement) error {
 		_, err := d.readDuty(b)
 		return err
 	case *federation.Emergency:
-		if latest := time.Unix(s.IssuedAt, 0).Add(federation.MaxEmergency + alert.MaxSkew); b.ValidUntil > latest.Unix() {
-			// Else it could be laid in for later, and outlast the office of those who declared it.
-			return problem.New(problem.Malformed, "an emergency ends at most %.0f hours after it is declared", federation.MaxEmergency.Hours())
-		}
-		if b.Over && !d.declared(b) {
-			return problem.New(problem.Malformed, "what ends an emergency repeats its declaration")
+		if err := d.timely(s, b); err != nil {
+			return err
 		}
 		return d.concerns(b)
+	}
+	return nil
+}
+
+// The numbers of bundles and emergencies only rise. What bounds a step keeps a slip,
+// or malice, from using all of them up.
+const (
+	maxBundleStep    = 1_000_000
+	maxEmergencyStep = 1_000
+)
+
+// rises checks a policy bundle's number against that in force.
+func (d *Directory) rises(b *federation.Policy) error {
+	var last int64
+	if old, ok := d.Policy(b.Name); ok {
+		if last = old.Bundle; b.Bundle <= last && *b != *old {
+			return problem.New(problem.Conflict, "policy %q: bundle %d, where bundle %d is in force", b.Name, b.Bundle, last)
+		}
+	}
+	if b.Bundle-last > maxBundleStep {
+		return problem.New(problem.Malformed, "policy %q: bundle %d, more than %d after %d", b.Name, b.Bundle, maxBundleStep, last)
+	}
+	return nil
+}
+
+// timely checks an emergency's number and dates against when it is declared.
+func (d *Directory) timely(s Statement, b *federation.Emergency) error {
+	declared := time.Unix(s.IssuedAt, 0).Add(alert.MaxSkew)
+	last := d.numbers[federation.ConsentKey{Originator: b.Originator, Alert: b.Alert}]
+	switch {
+	case b.ValidUntil > declared.Add(federation.MaxEmergency).Unix():
+		// Else it could be laid in for later, and outlast the office of those who declared it.
+		return problem.New(problem.Malformed, "an emergency ends at most %.0f hours after it is declared", federation.MaxEmergency.Hours())
+	case b.Number > 1 && !b.Over && b.ValidFrom > declared.Unix(): // it would end the one before, and nothing would be in force
+		return problem.New(problem.Malformed, "an emergency that follows another begins when it is declared, not later")
+	case b.Number-last > maxEmergencyStep:
+		return problem.New(problem.Malformed, "emergency %d, more than %d after %d", b.Number, maxEmergencyStep, last)
+	case b.Over && !d.declared(b):
+		return problem.New(problem.Malformed, "what ends an emergency repeats its declaration")
 	}
 	return nil
 }
@@ -111,13 +141,11 @@ func (d *Directory) lead(tf alert.TaskForceID) (alert.MemberID, bool) {
 	return "", false
 }
 
-func (d *Directory) agreement(id federation.AgreementID) (*federation.Agreement, bool) {
-	s, ok := d.heads[key{federation.TypeAgreement, string(id)}]
-	if !ok {
-		return nil, false
-	}
-	a, ok := s.Body.(*federation.Agreement)
-	return a, ok
+// Needed returns the owners of keys without whose signatures a statement does not come
+// into force; none where a number of some suffices.
+func (d *Directory) Needed(s Statement) []string {
+	_, needed, _ := d.signers(s)
+	return needed
 }
 
 type permitted func(kid string) (keys.PublicKey, bool)
@@ -136,14 +164,7 @@ func (d *Directory) signers(s Statement) (permitted, []string, int) {
 		lead, _ := d.lead(b.TaskForce)
 		return d.rootOf(lead), []string{string(lead)}, 1
 	case *federation.Agreement:
-		parties := slices.Clone(b.Parties)
-		if old, ok := d.agreement(b.ID); ok { // who leaves an agreement signs that too
-			for _, m := range old.Parties {
-				if d.known(m) == nil { // who has left the federation can not
-					parties = append(parties, m)
-				}
-			}
-		}
+		parties := slices.Concat(b.Parties, d.replaced(b, s.IssuedAt)) // who leaves an agreement signs that too
 		return d.rootOf(parties...), names(parties), 1
 	case *federation.Suspension:
 		if b.Suspended {

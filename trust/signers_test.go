@@ -88,10 +88,10 @@ func TestReferences(t *testing.T) {
 		"agreement with no member":     next(t, d, agree("ae", "XA", "XE"), root("XA"), other),
 		"suspension of no agreement":   next(t, d, suspend("ac", "XA", true), root("XA")),
 		"suspension by no party of it": next(t, d, suspend("ab", "XC", true), root("XC")),
-		"consent by no member":         next(t, d, consent("XE", "XA"), other),
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, d, problem.Malformed, raw) })
 	}
+	refused(t, d, problem.BadSignature, next(t, d, consent("XE", "XA"), other)) // judged by its signature first
 	refused(t, New(authority.public), problem.Unavailable, next(t, New(authority.public), roster("XA"), root("XA")))
 	refused(t, &Directory{}, problem.BadSignature, next(t, &Directory{}, registry(), authority))
 }
@@ -172,9 +172,8 @@ func TestForeignKeyID(t *testing.T) {
 	if _, err := federation.NewStatement(federation.TypeNodeKey, body, 1, "", today); err == nil {
 		t.Error("a kid of another member")
 	}
-	// The same key under the other name is another's word: that XB lets XC sign
-	// for it does not let XB sign for XC.
-	d = with(t, d, certify("XB", named("XB", "node of XC")), root("XB"))
+	// Nor is the same key another's under a name of its own.
+	refused(t, d, problem.Malformed, next(t, d, certify("XB", named("XB", "node of XC")), root("XB")))
 	if _, err := d.VerifyAlert(issue(t, named("XB", "node of XC"), small("XC"))); outcome(err) != "bad-signature" {
 		t.Errorf("XB for XC: %v", err)
 	}
@@ -229,7 +228,7 @@ func TestBackdated(t *testing.T) {
 	refused(t, gone, problem.BadSignature, mallory)
 	refused(t, withdrawn, ok, mallory) // before it was known
 	refused(t, gone, ok, nextAt(t, gone, today-2*day, consent("XA", "federation"), root("XA")))
-	refused(t, gone, problem.Conflict, before)
+	refused(t, gone, problem.BadSignature, before)
 
 	short := certify("XB", named("XB", "short"))
 	short.NotAfter = today - 2*day
@@ -259,4 +258,42 @@ func jwkX(k fixedKey) string {
 	var m map[string]string
 	unmarshal(jwk(k), &m)
 	return m["x"]
+}
+
+// TestForgersLearnNothing. Vulnerability: a refusal that tells of the chain tells that
+// there is one. Attack: a member signs consents and emergencies of others, to learn
+// from the refusals which alerts they have released, and to whom. Guarantee: the
+// refusal is the same to the letter, whatever there is.
+func TestForgersLearnNothing(t *testing.T) {
+	none := bothOnDuty(t)
+	some := withToday(t, withToday(t, none, consent("XA", "XB"), root("XA")), emergency(), duty1, duty2)
+	some = withToday(t, some, consent("XA"), root("XA"))
+	stranger := emergency()
+	stranger.Members = []alert.MemberID{"XE"}
+	later := numbered(2)
+	later.ValidFrom += 3600
+	later.ValidUntil += 3600
+	for name, body := range map[string]federation.Body{"consent": consent("XA", "XC"), "emergency": emergency(), "its end": over(emergency()),
+		"the next": numbered(2), "a far number": numbered(5000), "of a stranger": stranger, "for later": later} {
+		for _, by := range [][]fixedKey{{node("XC")}, {root("XC")}, {dutyOfB, dutyTwo}, {officer1, officer2}, {hubKey}} {
+			for _, at := range []struct {
+				rev  int64
+				prev string
+			}{{1, ""}, {2, digestOf("guess")}, {3, digestOf("guess")}, {1 << 40, digestOf("guess")}} {
+				if e, ok := body.(*federation.Emergency); ok && (e.Over != (at.rev == 2) || at.rev > 2) {
+					continue // has not the form of one
+				}
+				raw := sign(t, body, at.rev, at.prev, today, by...)
+				for what, judge := range map[string]func(*Directory) error{
+					"Verify":  func(d *Directory) error { _, err := d.Verify(now, raw); return err },
+					"Propose": func(d *Directory) error { _, _, err := d.Propose(now, raw); return err },
+				} {
+					a, b := judge(none), judge(some)
+					if outcome(a) != "bad-signature" || outcome(b) != "bad-signature" || a.Error() != b.Error() {
+						t.Errorf("%s, %s of revision %d: %v where there is nothing, else %v", what, name, at.rev, a, b)
+					}
+				}
+			}
+		}
+	}
 }

@@ -24,20 +24,30 @@ func (d *Directory) Heads(t federation.StatementType) []Statement {
 type Standing string
 
 // How an agreement can stand. Only one in force is enforced; one that a party
-// has suspended rests, whatever its dates.
+// has suspended rests, whatever its dates. One is ended when a party of it leaves
+// the federation, until a new version is signed.
 const (
 	InForce     Standing = "in-force"
 	Suspended   Standing = "suspended"
 	NotYetValid Standing = "not-yet-valid"
 	Expired     Standing = "expired"
+	Ended       Standing = "ended"
 )
 
-// Stands returns how the agreement in force under an id stands at a moment, and the
-// statements of the parties that suspend it, sorted by party. World counts exactly
-// those that are InForce.
-func (d *Directory) Stands(a *federation.Agreement, at time.Time) (Standing, []Statement) {
+// Stands returns how the agreement under an id stands at a moment, which is how its
+// Current version does, and the statements of that version's parties that suspend
+// it, sorted by party. World counts exactly those that are InForce. One that there
+// is not has expired.
+func (d *Directory) Stands(id federation.AgreementID, at time.Time) (Standing, []Statement) {
+	s, _, _ := d.Current(id, at)
+	a, ok := s.Body.(*federation.Agreement)
+	if !ok {
+		return Expired, nil
+	}
 	by := d.suspensions(a)
 	switch {
+	case d.Ended(s):
+		return Ended, by
 	case len(by) > 0:
 		return Suspended, by
 	case a.InForce(at):
@@ -48,12 +58,13 @@ func (d *Directory) Stands(a *federation.Agreement, at time.Time) (Standing, []S
 	return Expired, nil
 }
 
-// suspensions returns the statements by which parties suspend an agreement.
+// suspensions returns the statements by which parties suspend a version of an
+// agreement.
 func (d *Directory) suspensions(a *federation.Agreement) []Statement {
 	var by []Statement
 	for _, m := range a.Parties {
 		s := d.heads[key{federation.TypeSuspension, string(a.ID) + "/" + string(m)}]
-		if b, ok := s.Body.(*federation.Suspension); ok && b.Suspended {
+		if b, ok := s.Body.(*federation.Suspension); ok && b.Suspended && !d.Ended(s) {
 			by = append(by, s)
 		}
 	}

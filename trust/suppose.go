@@ -31,6 +31,9 @@ func (d *Directory) Suppose(at time.Time, bodies ...federation.Body) (*federatio
 			return nil, problem.New(problem.Malformed, "%w", err)
 		}
 		s := Statement{Statement: st, Body: body, Digest: federation.Digest(payload)}
+		if t != federation.TypeRegistry && !supposed.Ready() {
+			return nil, problem.New(problem.Unavailable, "there is no registry yet")
+		}
 		if err := supposed.refers(s); err != nil {
 			return nil, err
 		}

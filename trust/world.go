@@ -125,23 +125,27 @@ func (d *Directory) World(at time.Time) *federation.World {
 func (d *Directory) enter(w *federation.World, s Statement) {
 	switch b := s.Body.(type) {
 	case *federation.Roster:
-		if d.void[s.Digest] {
+		if d.Ended(s) {
 			return // the registry has dissolved it since
 		}
 		for _, m := range b.Members {
-			if _, ok := d.ceilings[m]; ok {
+			if _, ok := d.ceilings[m]; ok && !d.void[place{s.Digest, m}] {
 				w.TaskForces[b.TaskForce] = append(w.TaskForces[b.TaskForce], m)
 			}
 		}
 	case *federation.Consent:
-		w.Consents[federation.ConsentKey{Originator: b.Originator, Alert: b.Alert}] = *b
-	case *federation.Agreement:
-		if len(d.suspensions(b)) > 0 { // until a statement ends that, whatever its dates
-			return
+		if !d.Ended(s) {
+			w.Consents[federation.ConsentKey{Originator: b.Originator, Alert: b.Alert}] = *b
 		}
-		lapse(w, b.ValidFrom, b.ValidUntil)
-		if b.InForce(w.At) {
-			w.Agreements = append(w.Agreements, federation.InForce{Agreement: *b, Digest: s.Digest, Version: s.Revision})
+	case *federation.Agreement:
+		for _, v := range d.versions(b.ID) {
+			if d.Ended(v.Statement) || len(d.suspensions(v.terms)) > 0 { // until a statement ends that, whatever its dates
+				continue
+			}
+			lapse(w, v.terms.ValidFrom, v.until)
+			if v.counts(w.At) {
+				w.Agreements = append(w.Agreements, federation.InForce{Agreement: *v.terms, Digest: v.Digest, Version: v.Revision})
+			}
 		}
 	case *federation.Emergency:
 		at := federation.ConsentKey{Originator: b.Originator, Alert: b.Alert}
@@ -156,7 +160,7 @@ func (d *Directory) enter(w *federation.World, s Statement) {
 // last is to end them all.
 func (d *Directory) keepDeclared(w *federation.World) {
 	maps.DeleteFunc(w.Emergencies, func(_ federation.ConsentKey, e federation.Declared) bool {
-		if e.Over || d.void[e.Digest] {
+		if e.Over || d.void[place{e.Digest, ""}] {
 			return true
 		}
 		lapse(w, e.ValidFrom, e.ValidUntil)
@@ -174,16 +178,16 @@ func lapse(w *federation.World, edges ...int64) {
 	}
 }
 
-// revision names all that the world rests on: the heads of all chains, which of
-// them registries have ended, and the agreements that are in force at the moment.
+// revision names all that the world rests on: the heads of all chains, what of them
+// and of earlier versions registries have ended, and the agreements that are in force
+// at the moment.
 func (d *Directory) revision(w *federation.World) string {
 	var lines []string
 	for k, s := range d.heads {
-		ended := ""
-		if d.void[s.Digest] {
-			ended = " ended"
-		}
-		lines = append(lines, fmt.Sprintf("%s %q %d %s%s\n", k.Type, k.Subject, s.Revision, s.Digest, ended))
+		lines = append(lines, fmt.Sprintf("%s %q %d %s\n", k.Type, k.Subject, s.Revision, s.Digest))
+	}
+	for p := range d.void {
+		lines = append(lines, fmt.Sprintf("ended %s %q\n", p.digest, p.member))
 	}
 	slices.Sort(lines)
 	h := sha256.New()
@@ -200,6 +204,15 @@ func (d *Directory) revision(w *federation.World) string {
 	slices.Sort(declared)
 	for _, digest := range declared {
 		fmt.Fprintf(h, "declared %s\n", digest)
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+}
+
+// Keys names the node keys in force and their windows: it differs where they do.
+func (d *Directory) Keys() string {
+	h := sha256.New()
+	for _, s := range d.Heads(federation.TypeNodeKey) {
+		fmt.Fprintf(h, "%s %v\n", s.Digest, d.Ended(s))
 	}
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }

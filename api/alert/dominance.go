@@ -28,29 +28,44 @@ func (c Clearance) Dominates(l Label) bool {
 // Marking is the part of labels that can be joined into a banner: the least
 // marking that dominates every portion a reader holds.
 type Marking struct {
-	Classification Classification `json:"classification"`
-	TLP            TLP            `json:"tlp,omitempty"`
-	Compartments   []TaskForceID  `json:"compartments,omitempty"`
-	PersonalData   PersonalData   `json:"personal_data"`
-	Handling       []Handling     `json:"handling,omitempty"`
+	Classification    Classification `json:"classification"`
+	TLP               TLP            `json:"tlp,omitempty"`         // the narrowest that is given
+	WithoutTLP        bool           `json:"without_tlp,omitempty"` // some portion gives none
+	Compartments      []TaskForceID  `json:"compartments,omitempty"`
+	PersonalData      PersonalData   `json:"personal_data"`
+	Handling          []Handling     `json:"handling,omitempty"`
+	OriginatorControl bool           `json:"originator_control,omitempty"` // of some portion
 }
 
 // Marking returns the label's own marking.
 func (l Label) Marking() Marking {
-	return Marking{l.Classification, l.TLP, slices.Clone(l.Compartments), l.PersonalData, slices.Clone(l.Handling)}
+	return Marking{Classification: l.Classification, TLP: l.TLP, WithoutTLP: l.TLP == 0, Compartments: slices.Clone(l.Compartments),
+		PersonalData: l.PersonalData, Handling: slices.Clone(l.Handling), OriginatorControl: l.OriginatorControl}
 }
 
 // Join returns the least upper bound of two markings: the higher level, the
-// narrower TLP, all compartments and all handling codes. The zero Marking is
-// its identity.
+// narrower TLP, all compartments and all handling codes, and what any of them lacks or
+// reserves. The zero Marking is its identity.
 func (m Marking) Join(o Marking) Marking {
 	return Marking{
-		Classification: max(m.Classification, o.Classification),
-		TLP:            max(m.TLP, o.TLP),
-		Compartments:   union(m.Compartments, o.Compartments),
-		PersonalData:   max(m.PersonalData, o.PersonalData),
-		Handling:       union(m.Handling, o.Handling),
+		Classification:    max(m.Classification, o.Classification),
+		TLP:               max(m.TLP, o.TLP),
+		WithoutTLP:        m.WithoutTLP || o.WithoutTLP,
+		Compartments:      union(m.Compartments, o.Compartments),
+		PersonalData:      max(m.PersonalData, o.PersonalData),
+		Handling:          union(m.Handling, o.Handling),
+		OriginatorControl: m.OriginatorControl || o.OriginatorControl,
 	}
+}
+
+// ShownTLP returns the TLP label that can stand over all that is joined, 0 if none can.
+// Clear and green permit a wide audience, which a portion that gives no TLP label does
+// not; and nothing above unclassified is for everybody, as clear says (TLP 2.0).
+func (m Marking) ShownTLP() TLP {
+	if m.TLP <= Green && m.WithoutTLP || m.TLP == Clear && m.Classification > Unclassified {
+		return 0
+	}
+	return m.TLP
 }
 
 func union[T ~string](a, b []T) []T {

@@ -132,7 +132,8 @@ func TestClassificationAndPersonalDataOrder(t *testing.T) {
 
 // below is the order that Join is the upper bound of, written apart from it.
 func below(a, b Marking) bool {
-	return a.Classification <= b.Classification && a.TLP <= b.TLP && a.PersonalData <= b.PersonalData &&
+	return a.Classification <= b.Classification && a.TLP <= b.TLP &&
+		(!a.WithoutTLP || b.WithoutTLP) && (!a.OriginatorControl || b.OriginatorControl) && a.PersonalData <= b.PersonalData &&
 		subsetOf(a.Compartments, b.Compartments) && subsetOf(a.Handling, b.Handling)
 }
 
@@ -150,6 +151,7 @@ func randomMarking(r *rand.Rand) Marking {
 		Classification: Classification(r.IntN(6)), TLP: TLP(r.IntN(6)), PersonalData: PersonalData(r.IntN(4)),
 		Compartments: pick[TaskForceID](r.IntN(8), "tf-a", "tf-b", "tf-c"),
 		Handling:     pick[Handling](r.IntN(16), "H0", "H1", "H2", "H3"),
+		WithoutTLP:   r.IntN(2) == 0, OriginatorControl: r.IntN(2) == 0,
 	}
 }
 
@@ -193,6 +195,34 @@ func TestJoinAgreesWithDominance(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestShownTLP: vulnerability: a banner stands over portions under different labels.
+// Attack: the wide audience of one is read as that of all. Guarantee: clear and green
+// stand only over portions that all give a TLP label, clear over nothing classified, and
+// no label is shown that is wider than one of the portions'.
+func TestShownTLP(t *testing.T) {
+	for _, level := range levels {
+		for a := TLP(0); a <= Red; a++ {
+			for b := TLP(0); b <= Red; b++ {
+				m := Label{Classification: Unclassified, TLP: a}.Marking().Join(Label{Classification: level, TLP: b}.Marking())
+				want := max(a, b)
+				if want <= Green && min(a, b) == 0 || want == Clear && level > Unclassified {
+					want = 0
+				}
+				if got := m.ShownTLP(); got != want {
+					t.Errorf("%q and %q at %s: %q, want %q", a, b, level, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestOriginatorControlIsJoined(t *testing.T) {
+	free, bound := Label{Classification: Secret}.Marking(), Label{Classification: Restricted, OriginatorControl: true}.Marking()
+	if !free.Join(bound).OriginatorControl || !bound.Join(free).OriginatorControl || free.Join(free).OriginatorControl {
+		t.Error("one portion under the originator's control does not show")
 	}
 }
 

@@ -271,22 +271,6 @@ func sortSet[T ~string](field string, list *[]T, valid func(T) bool) error {
 	return nil
 }
 
-// MaxMarking bounds a marking scheme's name of a level, in bytes.
-const MaxMarking = 64
-
-// CheckMarking checks the form of a level's name in a marking scheme, "" being
-// none: one line, at most MaxMarking bytes, nothing that hides or reorders, no
-// white space at either end.
-func CheckMarking(name string) error {
-	if err := CheckText("marked_as", name); err != nil {
-		return err
-	}
-	if len(name) > MaxMarking || strings.TrimSpace(name) != name || strings.ContainsAny(name, "\n\t") {
-		return invalid("marking %.70q: one line of at most %d bytes", name, MaxMarking)
-	}
-	return nil
-}
-
 // CheckText refuses free text that is longer than MaxText bytes, not UTF-8, or
 // holds control characters (C0 but tab and line feed, C1, line and paragraph
 // separators, and those that reorder text): they could make what a reader

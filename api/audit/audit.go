@@ -30,7 +30,8 @@ const (
 	Received  Kind = "received"  // a recipient's signed acknowledgement
 	Preview   Kind = "preview"   // somebody asked who would get what
 	Statement Kind = "statement" // a statement came into force
-	Proposal  Kind = "proposal"  // a statement was brought with some of its signatures, or declined
+	Proposal  Kind = "proposal"  // a statement was brought with some of its signatures
+	Declined  Kind = "declined"  // a proposal was declined or withdrawn
 	Bundle    Kind = "bundle"    // a policy bundle was brought
 	Settled   Kind = "settled"   // standing alerts were decided again
 	Simulated Kind = "simulated" // past decisions were replayed under other rules
@@ -147,7 +148,7 @@ func Parse(leaf []byte) (Entry, error) {
 		return Entry{}, fmt.Errorf("%w: salt of %d characters", ErrInvalid, len(e.Salt))
 	}
 	switch e.Kind {
-	case Decided, Admission, Refusal, Release, Withheld, Received, Preview, Statement, Proposal, Bundle, Settled, Simulated:
+	case Decided, Admission, Refusal, Release, Withheld, Received, Preview, Statement, Proposal, Declined, Bundle, Settled, Simulated:
 	default:
 		return Entry{}, fmt.Errorf("%w: kind %.40q is not known", ErrInvalid, e.Kind)
 	}

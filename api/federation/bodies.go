@@ -159,6 +159,10 @@ type Roster struct {
 	Members   []alert.MemberID  `json:"members"`
 }
 
+// MaxParties bounds the parties of an agreement. With it a new version by which all
+// of them change has no more signatures than a statement can carry.
+const MaxParties = 128
+
 // Agreement says what its parties may give one another. A term that is a list
 // permits what it lists and nothing else.
 type Agreement struct {

@@ -153,3 +153,38 @@ func TestEmergencyRevisions(t *testing.T) {
 		}
 	}
 }
+
+// TestNamesThatLookAlike are not two levels: what nobody sees does not tell them apart.
+func TestNamesThatLookAlike(t *testing.T) {
+	two := func(a, b string) error {
+		return Scheme{URN: "urn:x:y", Title: "t", Levels: []SchemeLevel{{Level: alert.Restricted, Names: []string{a}},
+			{Level: alert.Secret, Names: []string{b}}}}.validate()
+	}
+	for _, other := range []string{"SECRET\u200b", "\u2060SECRET", "SEC\u00adRET", "S\u0415CRET", "\ufeffSECRET", "SECRET\u3164", "secret"} {
+		if err := two("SECRET", other); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%q is not SECRET: %v", other, err)
+		}
+	}
+	for _, other := range []string{"TRE\u0300S SECRET", "TR\u00c8S\u00a0SECRET", "TR\u00c8S  SECRET", "tr\u00e8s secret"} {
+		if err := two("TR\u00c8S SECRET", other); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%q is not TR\u00c8S SECRET: %v", other, err)
+		}
+	}
+	if err := two("TR\u00c8S SECRET", "SECRET"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPartiesOfAnAgreement: as many as can sign a version in which all of them change.
+func TestPartiesOfAnAgreement(t *testing.T) {
+	for n, want := range map[int]bool{1: false, 2: true, MaxParties: true, MaxParties + 1: false} {
+		a := bodies()[TypeAgreement].(*Agreement)
+		a.From, a.To, a.Parties = nil, nil, nil
+		for i := range n {
+			a.Parties = append(a.Parties, alert.MemberID("X"+string(rune('A'+i/26))+string(rune('A'+i%26))))
+		}
+		if err := a.validate(); (err == nil) != want {
+			t.Errorf("%d parties: %v", n, err)
+		}
+	}
+}

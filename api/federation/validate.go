@@ -93,7 +93,7 @@ func (s Scheme) validate() error {
 		}
 		levels[l.Level] = true
 		for _, name := range l.Names {
-			folded := strings.ToLower(strings.ToUpper(name)) // both: some letters have several forms of one kind
+			folded := alert.FoldMarking(name)
 			if err := alert.CheckMarking(name); err != nil || name == "" || names[folded] {
 				return invalid("scheme %s: name %.70q is malformed or stands twice", s.URN, name)
 			}
@@ -186,6 +186,8 @@ func (a *Agreement) validate() error {
 		return invalid("no id")
 	case len(a.Parties) < 2 || !unique(a.Parties):
 		return invalid("%s: two or more parties, each once", a.ID)
+	case len(a.Parties) > MaxParties:
+		return invalid("%s: at most %d parties", a.ID, MaxParties)
 	case !all(a.From, inParties) || !all(a.To, inParties) || !unique(a.From) || !unique(a.To):
 		return invalid("%s: from and to list parties, each once", a.ID)
 	case a.From != nil && len(a.From) == 0 || a.To != nil && len(a.To) == 0:

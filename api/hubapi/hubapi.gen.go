@@ -415,7 +415,7 @@ type ClientInterface interface {
 
 	// SubmitBundleWithBody Bring a signed policy bundle
 	//
-	// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force.
+	// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force. Of the same rules the one with the highest revision is kept.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -424,7 +424,7 @@ type ClientInterface interface {
 
 	// SubmitBundle Bring a signed policy bundle
 	//
-	// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force.
+	// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force. Of the same rules the one with the highest revision is kept.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -648,7 +648,7 @@ func (c *Client) ListBundles(ctx context.Context, reqEditors ...RequestEditorFn)
 
 // SubmitBundleWithBody Bring a signed policy bundle
 //
-// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force.
+// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force. Of the same rules the one with the highest revision is kept.
 //
 // Takes any type of body and a specified content type.
 //
@@ -667,7 +667,7 @@ func (c *Client) SubmitBundleWithBody(ctx context.Context, contentType string, b
 
 // SubmitBundle Bring a signed policy bundle
 //
-// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force.
+// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force. Of the same rules the one with the highest revision is kept.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1686,7 +1686,7 @@ type ClientWithResponsesInterface interface {
 
 	// SubmitBundleWithBodyWithResponse Bring a signed policy bundle
 	//
-	// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force.
+	// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force. Of the same rules the one with the highest revision is kept.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1695,7 +1695,7 @@ type ClientWithResponsesInterface interface {
 
 	// SubmitBundleWithResponse Bring a signed policy bundle
 	//
-	// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force.
+	// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force. Of the same rules the one with the highest revision is kept.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3225,7 +3225,7 @@ func (c *ClientWithResponses) ListBundlesWithResponse(ctx context.Context, reqEd
 
 // SubmitBundleWithBodyWithResponse Bring a signed policy bundle
 //
-// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force.
+// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force. Of the same rules the one with the highest revision is kept.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3240,7 +3240,7 @@ func (c *ClientWithResponses) SubmitBundleWithBodyWithResponse(ctx context.Conte
 
 // SubmitBundleWithResponse Bring a signed policy bundle
 //
-// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force.
+// An OPA bundle with the signature of a policy officer. It decides nothing until the officers' statement puts it into force. Of the same rules the one with the highest revision is kept.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

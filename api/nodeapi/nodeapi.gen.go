@@ -24,6 +24,7 @@ import (
 
 // Defines values for AgreementState.
 const (
+	Ended       AgreementState = "ended"
 	Expired     AgreementState = "expired"
 	InForce     AgreementState = "in-force"
 	NotYetValid AgreementState = "not-yet-valid"
@@ -33,6 +34,8 @@ const (
 // Valid indicates whether the value is a known member of the AgreementState enum.
 func (e AgreementState) Valid() bool {
 	switch e {
+	case Ended:
+		return true
 	case Expired:
 		return true
 	case InForce:
@@ -182,10 +185,15 @@ func (e ReadChainParamsType) Valid() bool {
 type Agreement struct {
 	// Digest By which decisions cite it
 	Digest string `json:"digest"`
-	Id     string `json:"id"`
+
+	// Follows The next version of an agreement, which all have signed already and whose time has not come
+	Follows *FollowingVersion `json:"follows,omitempty"`
+	Id      string            `json:"id"`
 
 	// SignedAt As the statement dates itself
-	SignedAt    time.Time      `json:"signed_at"`
+	SignedAt time.Time `json:"signed_at"`
+
+	// State ended: a party has left the federation; a new version must be signed
 	State       AgreementState `json:"state"`
 	SuspendedBy *[]SuspendedBy `json:"suspended_by,omitempty"`
 
@@ -196,7 +204,7 @@ type Agreement struct {
 	Version int64 `json:"version"`
 }
 
-// AgreementState defines model for Agreement.State.
+// AgreementState ended: a party has left the federation; a new version must be signed
 type AgreementState string
 
 // AgreementList defines model for AgreementList.
@@ -309,8 +317,18 @@ type Explanation struct {
 	Audience   *AudienceAnswer `json:"audience,omitempty"`
 	Id         string          `json:"id"`
 	Originator string          `json:"originator"`
+	Outgoing   *Outgoing       `json:"outgoing,omitempty"`
 	Received   *[]GotBecause   `json:"received,omitempty"`
 	Version    int32           `json:"version"`
+}
+
+// FollowingVersion The next version of an agreement, which all have signed already and whose time has not come
+type FollowingVersion struct {
+	// From When its validity begins
+	From time.Time `json:"from"`
+
+	// Version Revision of the statement
+	Version int64 `json:"version"`
 }
 
 // GotBecause defines model for GotBecause.
@@ -345,12 +363,15 @@ type HeldPortion struct {
 	MarkedAs *string `json:"marked_as,omitempty"`
 
 	// MarkedIn The originator's marking scheme, a URN
-	MarkedIn    *string            `json:"marked_in,omitempty"`
-	Notice      *string            `json:"notice,omitempty"`
-	Objects     *[]json.RawMessage `json:"objects,omitempty"`
-	Obligations *feed.Obligations  `json:"obligations,omitempty"`
-	Portion     string             `json:"portion"`
-	Release     HeldPortionRelease `json:"release"`
+	MarkedIn *string `json:"marked_in,omitempty"`
+
+	// MarkingUnknown True: the originator wrote a name that marked_in does not have for this level; marked_as is the federation's name instead
+	MarkingUnknown *bool              `json:"marking_unknown,omitempty"`
+	Notice         *string            `json:"notice,omitempty"`
+	Objects        *[]json.RawMessage `json:"objects,omitempty"`
+	Obligations    *feed.Obligations  `json:"obligations,omitempty"`
+	Portion        string             `json:"portion"`
+	Release        HeldPortionRelease `json:"release"`
 
 	// ShownAs The level of the content held, by its name in the member's own marking scheme; where there is none, the federation's name
 	ShownAs *string `json:"shown_as,omitempty"`
@@ -465,7 +486,7 @@ type Received struct {
 	Originator string            `json:"originator"`
 	Portions   []ReceivedPortion `json:"portions"`
 
-	// PreviousSeq Place of the delivery of the same version that this one replaces; left out with the first
+	// PreviousSeq Place of the delivery of the same version before; left out with the first
 	PreviousSeq *int64    `json:"previous_seq,omitempty"`
 	ReceivedAt  time.Time `json:"received_at"`
 
@@ -476,7 +497,7 @@ type Received struct {
 
 // ReceivedAlert defines model for ReceivedAlert.
 type ReceivedAlert struct {
-	// Alert The SD-JWT as received
+	// Alert The SD-JWT with all that is held, from however many deliveries
 	Alert    string        `json:"alert"`
 	Portions []HeldPortion `json:"portions"`
 
@@ -498,7 +519,10 @@ type ReceivedPortion struct {
 
 	// MarkedIn The originator's marking scheme, a URN
 	MarkedIn *string `json:"marked_in,omitempty"`
-	Notice   *string `json:"notice,omitempty"`
+
+	// MarkingUnknown True: the originator wrote a name that marked_in does not have for this level; marked_as is the federation's name instead
+	MarkingUnknown *bool   `json:"marking_unknown,omitempty"`
+	Notice         *string `json:"notice,omitempty"`
 
 	// Objects How many STIX objects are held
 	Objects *int                   `json:"objects,omitempty"`
@@ -575,6 +599,15 @@ type ReadChainParams struct {
 
 // ReadChainParamsType defines parameters for ReadChain.
 type ReadChainParamsType string
+
+// ListEmergenciesParams defines parameters for ListEmergencies.
+type ListEmergenciesParams struct {
+	// User Who reads, by its id in the node's directory of users
+	User *User `form:"user,omitempty" json:"user,omitempty"`
+
+	// Purpose What it is read for, a purpose of alert labels
+	Purpose *Purpose `form:"purpose,omitempty" json:"purpose,omitempty"`
+}
 
 // ExplainParams defines parameters for Explain.
 type ExplainParams struct {
@@ -814,8 +847,10 @@ type ClientInterface interface {
 
 	// ListEmergencies Emergencies that the member declared or is named in
 	//
+	// Where the node has a directory of users, who asks must be named, and for others than the focal point's there are none.
+	//
 	// Corresponds with GET /v1/emergencies (the `ListEmergencies` operationId).
-	ListEmergencies(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ListEmergencies(ctx context.Context, params *ListEmergenciesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// EndEmergency End the emergency of an own alert before its time
 	//
@@ -831,14 +866,14 @@ type ClientInterface interface {
 
 	// Explain Why an alert goes, or has come, as it does
 	//
-	// Of an alert of the member's own the hub's answer: who gets what, and why. Of a received one what this member got, and why, from what the node itself has verified; nothing about others. For a user of the node's directory as far as the user may have it, as with the inbox.
+	// Of an alert of the member's own the hub's answer: who gets what, and why, held to what the node itself knows; or, where the hub has not accepted it, how far its sending has come. Of a received one what this member got, and why, from what the node itself has verified; nothing about others. For a user of the node's directory as far as the user may have it, as with the inbox; alerts of the member's own are for the focal point.
 	//
 	// Corresponds with GET /v1/explain/{id} (the `Explain` operationId).
 	Explain(ctx context.Context, id string, params *ExplainParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListInbox What was received, oldest first
 	//
-	// Each alert version stands once, at the place of its latest delivery and with what that holds. A version that is delivered again, because more of it may be released by then or less, moves to its new place: who goes on from the last seq meets it again, with previous_seq.
+	// Each alert version stands once, at the place of its latest delivery and with all that was handed over of it: of each portion the best that any delivery brought, content as long as it may be held. A version that is delivered again moves to its new place: who goes on from the last seq meets it again, with previous_seq.
 	// Where the node has a directory of users, user and purpose must be named, and are refused where it has none. A user gets what it may have, as if nothing else had been disclosed: seq is 0, a version stands where the user got what it has of it, and a list goes on from the cursor of its last alert. An unknown and a suspended user get what somebody gets who may have nothing.
 	//
 	// Corresponds with GET /v1/inbox (the `ListInbox` operationId).
@@ -1151,9 +1186,11 @@ func (c *Client) ChangeConsent(ctx context.Context, body ChangeConsentJSONReques
 
 // ListEmergencies Emergencies that the member declared or is named in
 //
+// Where the node has a directory of users, who asks must be named, and for others than the focal point's there are none.
+//
 // Corresponds with GET /v1/emergencies (the `ListEmergencies` operationId).
-func (c *Client) ListEmergencies(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewListEmergenciesRequest(c.Server)
+func (c *Client) ListEmergencies(ctx context.Context, params *ListEmergenciesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListEmergenciesRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1198,7 +1235,7 @@ func (c *Client) NextEmergency(ctx context.Context, id string, reqEditors ...Req
 
 // Explain Why an alert goes, or has come, as it does
 //
-// Of an alert of the member's own the hub's answer: who gets what, and why. Of a received one what this member got, and why, from what the node itself has verified; nothing about others. For a user of the node's directory as far as the user may have it, as with the inbox.
+// Of an alert of the member's own the hub's answer: who gets what, and why, held to what the node itself knows; or, where the hub has not accepted it, how far its sending has come. Of a received one what this member got, and why, from what the node itself has verified; nothing about others. For a user of the node's directory as far as the user may have it, as with the inbox; alerts of the member's own are for the focal point.
 //
 // Corresponds with GET /v1/explain/{id} (the `Explain` operationId).
 func (c *Client) Explain(ctx context.Context, id string, params *ExplainParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1215,7 +1252,7 @@ func (c *Client) Explain(ctx context.Context, id string, params *ExplainParams, 
 
 // ListInbox What was received, oldest first
 //
-// Each alert version stands once, at the place of its latest delivery and with what that holds. A version that is delivered again, because more of it may be released by then or less, moves to its new place: who goes on from the last seq meets it again, with previous_seq.
+// Each alert version stands once, at the place of its latest delivery and with all that was handed over of it: of each portion the best that any delivery brought, content as long as it may be held. A version that is delivered again moves to its new place: who goes on from the last seq meets it again, with previous_seq.
 // Where the node has a directory of users, user and purpose must be named, and are refused where it has none. A user gets what it may have, as if nothing else had been disclosed: seq is 0, a version stands where the user got what it has of it, and a list goes on from the cursor of its last alert. An unknown and a suspended user get what somebody gets who may have nothing.
 //
 // Corresponds with GET /v1/inbox (the `ListInbox` operationId).
@@ -1757,7 +1794,7 @@ func NewChangeConsentRequestWithBody(server string, contentType string, body io.
 }
 
 // NewListEmergenciesRequest constructs an http.Request for the ListEmergencies method
-func NewListEmergenciesRequest(server string) (*http.Request, error) {
+func NewListEmergenciesRequest(server string, params *ListEmergenciesParams) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -1773,6 +1810,45 @@ func NewListEmergenciesRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.User != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", *params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Purpose != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "purpose", *params.Purpose, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -2582,10 +2658,12 @@ type ClientWithResponsesInterface interface {
 
 	// ListEmergenciesWithResponse Emergencies that the member declared or is named in
 	//
+	// Where the node has a directory of users, who asks must be named, and for others than the focal point's there are none.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/emergencies (the `ListEmergencies` operationId).
-	ListEmergenciesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListEmergenciesResponse, error)
+	ListEmergenciesWithResponse(ctx context.Context, params *ListEmergenciesParams, reqEditors ...RequestEditorFn) (*ListEmergenciesResponse, error)
 
 	// EndEmergencyWithResponse End the emergency of an own alert before its time
 	//
@@ -2605,7 +2683,7 @@ type ClientWithResponsesInterface interface {
 
 	// ExplainWithResponse Why an alert goes, or has come, as it does
 	//
-	// Of an alert of the member's own the hub's answer: who gets what, and why. Of a received one what this member got, and why, from what the node itself has verified; nothing about others. For a user of the node's directory as far as the user may have it, as with the inbox.
+	// Of an alert of the member's own the hub's answer: who gets what, and why, held to what the node itself knows; or, where the hub has not accepted it, how far its sending has come. Of a received one what this member got, and why, from what the node itself has verified; nothing about others. For a user of the node's directory as far as the user may have it, as with the inbox; alerts of the member's own are for the focal point.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2614,7 +2692,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListInboxWithResponse What was received, oldest first
 	//
-	// Each alert version stands once, at the place of its latest delivery and with what that holds. A version that is delivered again, because more of it may be released by then or less, moves to its new place: who goes on from the last seq meets it again, with previous_seq.
+	// Each alert version stands once, at the place of its latest delivery and with all that was handed over of it: of each portion the best that any delivery brought, content as long as it may be held. A version that is delivered again moves to its new place: who goes on from the last seq meets it again, with previous_seq.
 	// Where the node has a directory of users, user and purpose must be named, and are refused where it has none. A user gets what it may have, as if nothing else had been disclosed: seq is 0, a version stands where the user got what it has of it, and a list goes on from the cursor of its last alert. An unknown and a suspended user get what somebody gets who may have nothing.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -5034,11 +5112,13 @@ func (c *ClientWithResponses) ChangeConsentWithResponse(ctx context.Context, bod
 
 // ListEmergenciesWithResponse Emergencies that the member declared or is named in
 //
+// Where the node has a directory of users, who asks must be named, and for others than the focal point's there are none.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/emergencies (the `ListEmergencies` operationId).
-func (c *ClientWithResponses) ListEmergenciesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListEmergenciesResponse, error) {
-	rsp, err := c.ListEmergencies(ctx, reqEditors...)
+func (c *ClientWithResponses) ListEmergenciesWithResponse(ctx context.Context, params *ListEmergenciesParams, reqEditors ...RequestEditorFn) (*ListEmergenciesResponse, error) {
+	rsp, err := c.ListEmergencies(ctx, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5075,7 +5155,7 @@ func (c *ClientWithResponses) NextEmergencyWithResponse(ctx context.Context, id 
 
 // ExplainWithResponse Why an alert goes, or has come, as it does
 //
-// Of an alert of the member's own the hub's answer: who gets what, and why. Of a received one what this member got, and why, from what the node itself has verified; nothing about others. For a user of the node's directory as far as the user may have it, as with the inbox.
+// Of an alert of the member's own the hub's answer: who gets what, and why, held to what the node itself knows; or, where the hub has not accepted it, how far its sending has come. Of a received one what this member got, and why, from what the node itself has verified; nothing about others. For a user of the node's directory as far as the user may have it, as with the inbox; alerts of the member's own are for the focal point.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -5090,7 +5170,7 @@ func (c *ClientWithResponses) ExplainWithResponse(ctx context.Context, id string
 
 // ListInboxWithResponse What was received, oldest first
 //
-// Each alert version stands once, at the place of its latest delivery and with what that holds. A version that is delivered again, because more of it may be released by then or less, moves to its new place: who goes on from the last seq meets it again, with previous_seq.
+// Each alert version stands once, at the place of its latest delivery and with all that was handed over of it: of each portion the best that any delivery brought, content as long as it may be held. A version that is delivered again moves to its new place: who goes on from the last seq meets it again, with previous_seq.
 // Where the node has a directory of users, user and purpose must be named, and are refused where it has none. A user gets what it may have, as if nothing else had been disclosed: seq is 0, a version stands where the user got what it has of it, and a list goes on from the cursor of its last alert. An unknown and a suspended user get what somebody gets who may have nothing.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -7090,7 +7170,7 @@ type ServerInterface interface {
 	ChangeConsent(c *fiber.Ctx) error
 	// ListEmergencies Emergencies that the member declared or is named in
 	// (GET /v1/emergencies)
-	ListEmergencies(c *fiber.Ctx) error
+	ListEmergencies(c *fiber.Ctx, params ListEmergenciesParams) error
 	// EndEmergency End the emergency of an own alert before its time
 	// (DELETE /v1/emergencies/{id})
 	EndEmergency(c *fiber.Ctx, id string) error
@@ -7354,8 +7434,34 @@ func (siw *ServerInterfaceWrapper) ChangeConsent(c *fiber.Ctx) error {
 // ListEmergencies operation middleware
 func (siw *ServerInterfaceWrapper) ListEmergencies(c *fiber.Ctx) error {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListEmergenciesParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user", query, &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter user: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "purpose" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "purpose", query, &params.Purpose, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter purpose: %w", err).Error())
+	}
+
 	handler := func(c *fiber.Ctx) error {
-		return siw.Handler.ListEmergencies(c)
+		return siw.Handler.ListEmergencies(c, params)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -8699,6 +8805,7 @@ func (response ChangeConsent503ApplicationProblemPlusJSONResponse) VisitChangeCo
 }
 
 type ListEmergenciesRequestObject struct {
+	Params ListEmergenciesParams
 }
 
 type ListEmergenciesResponseObject interface {
@@ -10269,8 +10376,10 @@ func (sh *strictHandler) ChangeConsent(ctx *fiber.Ctx) error {
 }
 
 // ListEmergencies operation middleware
-func (sh *strictHandler) ListEmergencies(ctx *fiber.Ctx) error {
+func (sh *strictHandler) ListEmergencies(ctx *fiber.Ctx, params ListEmergenciesParams) error {
 	var request ListEmergenciesRequestObject
+
+	request.Params = params
 
 	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
 		return sh.ssi.ListEmergencies(ctx.UserContext(), request.(ListEmergenciesRequestObject))

@@ -1,7 +1,8 @@
 // Package strictyaml reads YAML that means what it seems to mean, by making JSON
 // of it for api/strictjson: one document, names in plain text, no aliases, no
-// merge keys. What JSON may not say (a name twice, an unknown one) is for the
-// reader of the JSON to refuse, which therefore sees it.
+// merge keys, no tags but that of text, no numbers but plain decimals. What JSON may
+// not say (a name twice, an unknown one) is for the reader of the JSON to refuse,
+// which therefore sees it.
 package strictyaml
 
 import (
@@ -10,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -37,6 +39,10 @@ func ToJSON(raw []byte) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// number is one that all readers of YAML take for the same. To some 030 is 24, to
+// others thirty; 0x1F, 1_000 and 1e3 are numbers to some and text to others.
+var number = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?$`)
+
 func write(b *bytes.Buffer, n *yaml.Node, depth int) error {
 	if depth > MaxDepth {
 		return fmt.Errorf("line %d: nested deeper than %d levels", n.Line, MaxDepth)
@@ -45,8 +51,14 @@ func write(b *bytes.Buffer, n *yaml.Node, depth int) error {
 	case yaml.DocumentNode:
 		return write(b, n.Content[0], depth)
 	case yaml.MappingNode:
+		if n.ShortTag() != "!!map" {
+			return fmt.Errorf("line %d: %s values are not taken", n.Line, n.ShortTag())
+		}
 		return list(b, n, '{', '}', depth)
 	case yaml.SequenceNode:
+		if n.ShortTag() != "!!seq" {
+			return fmt.Errorf("line %d: %s values are not taken", n.Line, n.ShortTag())
+		}
 		return list(b, n, '[', ']', depth)
 	case yaml.ScalarNode:
 		return scalar(b, n)
@@ -80,10 +92,19 @@ func list(b *bytes.Buffer, n *yaml.Node, open, end byte, depth int) error {
 }
 
 func scalar(b *bytes.Buffer, n *yaml.Node) error {
-	switch n.ShortTag() {
+	tag := n.ShortTag()
+	if tag != "!!str" && n.Style&yaml.TaggedStyle != 0 {
+		return fmt.Errorf("line %d: values tagged %s are not taken", n.Line, tag)
+	}
+	switch tag {
 	case "!!str", "!!timestamp":
 		text(b, n.Value)
-	case "!!bool", "!!int", "!!float", "!!null":
+	case "!!int", "!!float":
+		if !number.MatchString(n.Value) {
+			return fmt.Errorf("line %d: number %.40q: only plain decimals are taken, like 30 or 0.5; put text in quotes", n.Line, n.Value)
+		}
+		b.WriteString(n.Value)
+	case "!!bool", "!!null":
 		var v any
 		if err := n.Decode(&v); err != nil {
 			return fmt.Errorf("line %d: %w", n.Line, err)

@@ -165,7 +165,10 @@ func portionAudience(f hub.Forecast) hubapi.PortionAudience {
 	for _, m := range f.Members {
 		d := hubapi.MemberDecision{Member: string(m.Member), Release: hubapi.MemberDecisionRelease(m.Release)}
 		if len(m.Codes) > 0 {
-			d.Codes, d.Message = &m.Codes, &m.Message
+			d.Codes = &m.Codes
+		}
+		if m.Message != "" {
+			d.Message = &m.Message
 		}
 		var cited []hubapi.CitedAgreement
 		for _, a := range m.Agreements {

@@ -88,7 +88,8 @@ type Store interface {
 	// Bundle returns a policy bundle by the digest of its rules, or ErrNotFound.
 	Bundle(ctx context.Context, digest string) (*Bundle, error)
 
-	// Bundles returns all policy bundles without their bytes, oldest first.
+	// Bundles returns all policy bundles without their bytes, in the order in which
+	// they were stored or took another's place.
 	Bundles(ctx context.Context) ([]Bundle, error)
 
 	// Feed returns where a recipient's feed stands. A recipient without
@@ -150,7 +151,7 @@ type Outcome int
 const (
 	Done     Outcome = iota + 1
 	Replay           // Accept, Statement, Bundle: stored already with the same bytes; Ack: at all
-	Conflict         // Accept, Statement, Bundle: other bytes are stored under the same name
+	Conflict         // Accept, Statement, Bundle: something else is stored under the same name
 	Gap              // Accept, Statement: the predecessor is missing or is another one
 	Stale            // HandOver: the feed has moved on, or a delivery is no longer pending; Proposal: see there; any: see Write.Seen
 	Unknown          // Ack: no such delivery was handed over
@@ -239,13 +240,14 @@ const (
 	Dropped        // for good
 )
 
-// Resettle brings what waits for hand-over up to a later decision. It always takes
-// effect, as far as it still can: each part passes over what is no longer so.
+// Resettle brings what waits for hand-over, and what is known of what was handed
+// over, up to a later decision. It always takes effect, as far as it still can:
+// each part passes over what is no longer so.
 type Resettle struct {
-	Renew    []Claim  // get a pending delivery each: one that was withheld, or else a new one; none where one is pending
-	Withhold []int64  // Delivery.ID of pending ones
-	Labels   []Label  // whose Audience is remembered; only Row and Audience are looked at
-	Settled  *Settled // where a pass over all is done: never back to an earlier position or, at the same, an earlier moment
+	Renew   []Claim  // get a pending delivery each: one that was withheld, or else a new one; none where one is pending
+	Lost    []int64  // Delivery.ID of handed-over ones that become Delivery.Lost, for good
+	Labels  []Label  // whose Audience is remembered; only Row and Audience are looked at
+	Settled *Settled // where a pass over all is done: never back to an earlier position or, at the same, an earlier moment
 }
 
 // Claim is a recipient of an alert version that may get more of it than it has.
@@ -275,7 +277,9 @@ type Proposal struct {
 	Raw      []byte         // the general JWS with the signatures that are there
 }
 
-// Bundle is a policy bundle. Its condition: none is stored under the digest.
+// Bundle is a policy bundle. Its condition: none is stored under the digest, or one
+// of a lower revision, whose place it takes, as the youngest; of the same revision
+// and bytes it is a Replay, else a Conflict.
 type Bundle struct {
 	Digest   string // of its rules, base64url
 	Revision int64
@@ -313,6 +317,7 @@ type Delivery struct {
 	Alert      Alert
 	HandedOver // zero but for ID while pending
 	Acked      bool
+	Lost       bool // handed over, and served again without content: the recipient holds nothing of it, whatever its receipt says
 	Renewed    bool // made or taken back by a Resettle: the recipient may hold an earlier one of this version
 }
 

@@ -83,16 +83,28 @@ func (h *Hub) Do(change func()) {
 	h.signal()
 }
 
-// Until waits until the hub's state is such.
-func (h *Hub) Until(such func() bool) {
+// patience is how long Until waits at most: far longer than anything takes.
+const patience = time.Minute
+
+// Until waits until the hub's state is such, and fails the test if it does not get to
+// be within a minute. The words say what is awaited.
+func (h *Hub) Until(awaited string, such func() bool) {
+	h.F.tb.Helper()
+	late := time.NewTimer(patience)
+	defer late.Stop()
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	for !such() {
 		changed := h.changed
 		h.mu.Unlock()
-		<-changed
-		h.mu.Lock()
+		select {
+		case <-changed:
+			h.mu.Lock()
+		case <-late.C:
+			h.mu.Lock()
+			h.F.tb.Fatalf("in vain, for %v: %s (%d published, %d acknowledged, %d polls)", patience, awaited, len(h.Published), len(h.Acks), h.Polls)
+		}
 	}
-	h.mu.Unlock()
 }
 
 func (h *Hub) signal() {

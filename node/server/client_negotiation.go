@@ -71,9 +71,10 @@ func (c *Client) ChangeConsent(ctx context.Context, change nodeapi.ConsentChange
 	return answerOf[nodeapi.Consent](c.api.ChangeConsent(ctx, change))
 }
 
-// Emergencies returns those that the member declared or is named in.
+// Emergencies returns those that the member declared or is named in; where the node has a
+// directory of users, in the name of one (As).
 func (c *Client) Emergencies(ctx context.Context) ([]nodeapi.Emergency, error) {
-	out, err := answerOf[nodeapi.EmergencyList](c.api.ListEmergencies(ctx))
+	out, err := answerOf[nodeapi.EmergencyList](c.api.ListEmergencies(ctx, &nodeapi.ListEmergenciesParams{User: c.user, Purpose: c.purpose}))
 	if err != nil {
 		return nil, err
 	}

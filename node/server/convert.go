@@ -55,6 +55,7 @@ func received(r node.Received) nodeapi.Received {
 		told := tell(r, i)
 		portion.ShownAs, portion.ShownIn, portion.WithoutEquivalent = told.shownAs, told.shownIn, told.withoutEquivalent
 		portion.MarkedAs, portion.MarkedIn, portion.Emergency = told.markedAs, told.markedIn, told.emergency
+		portion.MarkingUnknown = told.markingUnknown
 		out.Portions = append(out.Portions, portion)
 	}
 	return out
@@ -64,7 +65,7 @@ func received(r node.Received) nodeapi.Received {
 // came to be released.
 type told struct {
 	shownAs, shownIn, markedAs, markedIn *string
-	withoutEquivalent                    *bool
+	withoutEquivalent, markingUnknown    *bool
 	emergency                            *nodeapi.EmergencyRelease
 }
 
@@ -80,6 +81,10 @@ func tell(r node.Received, i int) told {
 		if !l.Equivalent {
 			without := true
 			t.withoutEquivalent = &without
+		}
+		if l.MarkingUnknown {
+			unknown := true
+			t.markingUnknown = &unknown
 		}
 	}
 	if e := h.Emergency; e != nil {
@@ -104,6 +109,7 @@ func receivedAlert(r node.Received) nodeapi.ReceivedAlert {
 		told := tell(r, i)
 		held.ShownAs, held.ShownIn, held.WithoutEquivalent = told.shownAs, told.shownIn, told.withoutEquivalent
 		held.MarkedAs, held.MarkedIn, held.Emergency = told.markedAs, told.markedIn, told.emergency
+		held.MarkingUnknown = told.markingUnknown
 		if p.Content != nil {
 			objects := append([]json.RawMessage{}, p.Content.Objects...)
 			held.Grading, held.Objects = p.Content.Grading, &objects

@@ -59,8 +59,8 @@ func parseDirectory(raw []byte) (policies.National, error) {
 
 // Permits implements node.Ingress.
 func (i ingress) Permits(ctx context.Context, r node.Reader, p node.Holding) (bool, error) {
-	readers, err := i.rules.Decide(ctx, policies.Reading{Release: p.Release, Label: p.Label, Purpose: r.Purpose,
-		Ceiling: p.Ceiling, At: p.At.Unix()})
+	readers, err := i.rules.Decide(ctx, policies.Reading{Release: p.Release, Label: p.Label, Emergency: p.Emergency,
+		Purpose: r.Purpose, Ceiling: p.Ceiling, At: p.At.Unix()})
 	if err != nil {
 		return false, err
 	}

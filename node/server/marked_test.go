@@ -40,6 +40,12 @@ func amend(t *testing.T, f *nodetest.Federation) {
 // inbox, its levels in the member's own scheme, and what came by emergency is said
 // to have.
 func TestInboxTells(t *testing.T) {
+	for _, markedAs := range []string{"top-secret", "restricted", "COSMIC"} {
+		t.Run(markedAs, func(t *testing.T) { testInboxTells(t, markedAs) })
+	}
+}
+
+func testInboxTells(t *testing.T, markedAs string) {
 	f := nodetest.New(t)
 	amend(t, f)
 	p := f.Payload("XB")
@@ -54,7 +60,7 @@ func TestInboxTells(t *testing.T) {
 	c := client(t, cfg)
 
 	l := nodetest.Label("federation")
-	l.Classification, l.MarkedAs, l.Compartments = alert.TopSecret, "top-secret", []alert.TaskForceID{"tf-river"}
+	l.Classification, l.MarkedAs, l.Compartments = alert.TopSecret, markedAs, []alert.TaskForceID{"tf-river"}
 	token := f.IssueLabelled(p, l, 2, f.Node["XB"])
 	hub.Hand("XA", f.Deliver(token, feed.Existence, feed.None))
 	d := f.Deliver(token, feed.Content, feed.Existence)
@@ -64,7 +70,7 @@ func TestInboxTells(t *testing.T) {
 		}
 	}
 	hub.Hand("XA", d)
-	hub.Until(func() bool { return len(hub.Acks) == 2 })
+	hub.Until("two acknowledgements", func() bool { return len(hub.Acks) == 2 })
 
 	list, err := c.Inbox(ctx, 0, 10)
 	must(t, err)
@@ -76,16 +82,20 @@ func TestInboxTells(t *testing.T) {
 	must(t, err)
 	name, own, scheme, yes := "top-secret", schemeXA, nodetest.Scheme, true
 	want := nodeapi.EmergencyRelease{Statement: digest, Threat: e.Threat, Duty: e.Duty, Until: time.Unix(e.ValidUntil, 0).UTC()}
+	unknown := (*bool)(nil)
+	if markedAs != name { // not a name of that level
+		unknown = &yes
+	}
 	for i, h := range one.Portions {
 		r := list[0].Portions[i]
 		told := [][]any{
-			{h.ShownAs, h.ShownIn, h.WithoutEquivalent, h.MarkedAs, h.MarkedIn, h.Emergency},
-			{r.ShownAs, r.ShownIn, r.WithoutEquivalent, r.MarkedAs, r.MarkedIn, r.Emergency},
+			{h.ShownAs, h.ShownIn, h.WithoutEquivalent, h.MarkedAs, h.MarkedIn, h.MarkingUnknown, h.Emergency},
+			{r.ShownAs, r.ShownIn, r.WithoutEquivalent, r.MarkedAs, r.MarkedIn, r.MarkingUnknown, r.Emergency},
 		}
-		content := []any{&name, &own, &yes, &name, &scheme, &want}
+		content := []any{&name, &own, &yes, &name, &scheme, unknown, &want}
 		if h.Release != nodeapi.HeldPortionReleaseContent {
 			var s *string
-			content = []any{s, s, (*bool)(nil), s, s, (*nodeapi.EmergencyRelease)(nil)}
+			content = []any{s, s, (*bool)(nil), s, s, (*bool)(nil), (*nodeapi.EmergencyRelease)(nil)}
 		}
 		for _, got := range told {
 			if d := cmp.Diff(content, got); d != "" {

@@ -114,8 +114,12 @@ func (h handlers) ChangeConsent(ctx context.Context, r nodeapi.ChangeConsentRequ
 }
 
 // ListEmergencies implements GET /v1/emergencies.
-func (h handlers) ListEmergencies(ctx context.Context, _ nodeapi.ListEmergenciesRequestObject) (nodeapi.ListEmergenciesResponseObject, error) {
-	declared, err := h.node.Emergencies(ctx)
+func (h handlers) ListEmergencies(ctx context.Context, r nodeapi.ListEmergenciesRequestObject) (nodeapi.ListEmergenciesResponseObject, error) {
+	reader, err := h.node.NewReader(r.Params.User, r.Params.Purpose)
+	if err != nil {
+		return nil, err
+	}
+	declared, err := h.node.Emergencies(ctx, reader)
 	if err != nil {
 		return nil, err
 	}
@@ -229,6 +233,9 @@ func agreement(a node.Agreement) nodeapi.Agreement {
 	if len(by) > 0 {
 		out.SuspendedBy = &by
 	}
+	if f := a.Follows; f != nil {
+		out.Follows = &nodeapi.FollowingVersion{Version: f.Version, From: f.From}
+	}
 	return out
 }
 
@@ -258,6 +265,11 @@ func emergency(e node.Emergency) nodeapi.Emergency {
 
 func explanation(e *node.Explanation) nodeapi.Explanation {
 	out := nodeapi.Explanation{Originator: string(e.Originator), Id: string(e.ID), Version: int32(e.Version)}
+	if e.Outgoing != nil {
+		o := outgoing(*e.Outgoing)
+		out.Outgoing = &o
+		return out
+	}
 	if e.Audience != nil {
 		a := audience(*e.Audience)
 		out.Audience = &a

@@ -86,9 +86,9 @@ func testOwnAlert(t *testing.T, c *server.Client, hub *nodetest.Hub) {
 	}
 	hub.Do(func() {
 		held := hubapi.MemberDecisionHeldExistence
-		cited := []hubapi.CitedAgreement{{Id: "a", Digest: "d", Title: "An agreement", Version: 2}}
+		cited := []hubapi.CitedAgreement{{Id: "a", Digest: hub.F.Agreement, Title: "An agreement", Version: 2}}
 		hub.Own = func(_ alert.MemberID, id string) bool { return id == o.Id }
-		hub.Explained = hubapi.AudienceAnswer{Revision: "r", Policy: "p", Portions: []hubapi.PortionAudience{{Portion: "main",
+		hub.Explained = hubapi.AudienceAnswer{Revision: "r", Policy: hub.F.Policy, Portions: []hubapi.PortionAudience{{Portion: "main",
 			Members: []hubapi.MemberDecision{{Member: "XB", Release: hubapi.MemberDecisionReleaseContent, Held: &held, Agreements: &cited}}}}}
 	})
 	e, err := c.Explain(ctx, "", alert.ID(o.Id), 0)
@@ -97,6 +97,14 @@ func testOwnAlert(t *testing.T, c *server.Client, hub *nodetest.Hub) {
 	}
 	if m := e.Audience.Portions[0].Members[0]; *m.Held != hubapi.MemberDecisionHeldExistence || (*m.Agreements)[0].Title == "An agreement" { // the hub's word
 		t.Errorf("%+v", m)
+	}
+	hub.Do(func() { hub.Down = true })
+	defer hub.Do(func() { hub.Down = false })
+	if o, err = c.Publish(ctx, nodeapi.Draft{Objects: []json.RawMessage{nodetest.Object()}, Plan: plan(nil)}); err != nil {
+		t.Fatal(err)
+	}
+	if e, err = c.Explain(ctx, "", alert.ID(o.Id), 0); err != nil || e.Outgoing == nil || e.Outgoing.State != nodeapi.Queued || e.Audience != nil {
+		t.Errorf("%+v, %v", e, err)
 	}
 }
 

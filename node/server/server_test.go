@@ -112,13 +112,13 @@ func TestNode(t *testing.T) {
 	hub.Do(func() { hub.Wait = true })
 	cfg := start(t, install(t, f, hub))
 	hub.Hand("XA", f.Deliver(f.Issue(f.Payload("XB"), 2, f.Node["XB"]), feed.Content, feed.Existence))
-	hub.Until(func() bool { return len(hub.Acks) == 1 })
+	hub.Until("an acknowledgement", func() bool { return len(hub.Acks) == 1 })
 	c := client(t, cfg)
 
 	object := nodetest.Object()
 	o, err := c.Publish(ctx, nodeapi.Draft{Objects: []json.RawMessage{object}, Plan: plan(nil)})
 	must(t, err)
-	hub.Until(func() bool { return len(hub.Published) == 1 })
+	hub.Until("an alert published", func() bool { return len(hub.Published) == 1 })
 	id, err := alert.ParseID(o.Id)
 	must(t, err)
 	if got, err := c.Outgoing(ctx, id, 1); err != nil || got.Digest != o.Digest {

@@ -54,6 +54,18 @@ type Store interface {
 	// their positions. ErrStale if the bytes of one of them are stored already.
 	AddStatements(ctx context.Context, list []Statement) error
 
+	// KeepOwn stores a statement that the node has signed before it is sent to the
+	// hub, as the last in order. ErrExists if its bytes are stored already.
+	KeepOwn(ctx context.Context, raw []byte) error
+
+	// Own returns the statements of KeepOwn of which it is not known yet what became
+	// of them, in the order in which they were signed.
+	Own(ctx context.Context) ([][]byte, error)
+
+	// ForgetOwn removes one of them: it is known what became of it. One that is not
+	// stored is passed over.
+	ForgetOwn(ctx context.Context, raw []byte) error
+
 	// Enqueue stores an alert to be sent, as the last in order. Only ID,
 	// Version, Token, Digest and QueuedAt are looked at. ErrExists if there is
 	// one of that id and version.
@@ -96,6 +108,10 @@ type Store interface {
 
 	// Received returns the latest delivery of one version, or ErrNotFound.
 	Received(ctx context.Context, originator alert.MemberID, id alert.ID, version int) (*Item, error)
+
+	// Handed returns up to limit deliveries of one version after a sequence number,
+	// oldest first.
+	Handed(ctx context.Context, originator alert.MemberID, id alert.ID, version int, after int64, limit int) ([]Item, error)
 
 	// Latest returns the highest version that is stored of an alert: of those
 	// received from the originator or, where that is "", of those in the outbox.

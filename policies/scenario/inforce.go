@@ -78,8 +78,8 @@ func (w *world) addConsents(out *federation.World, originator alert.MemberID, id
 	return nil
 }
 
-// addEmergencies adds those in force: of several for one alert the last counts.
-// One that is over counts as if it had never been declared.
+// addEmergencies adds those in force: of several for one alert the last counts, in
+// force or not. To end it, or to let it lapse, brings none of those before it back.
 func (w *world) addEmergencies(out *federation.World, originator alert.MemberID, id alert.ID) error {
 	numbers := make(map[federation.ConsentKey]int)
 	for _, e := range w.emergencies {
@@ -99,6 +99,7 @@ func (w *world) addEmergencies(out *federation.World, originator alert.MemberID,
 		if err := w.known("emergencies", append([]alert.MemberID{e.Originator}, e.Members...)); err != nil {
 			return err
 		}
+		delete(out.Emergencies, key)
 		if e.InForce(out.At) {
 			out.Emergencies[key] = federation.Declared{Emergency: e, Digest: fmt.Sprintf("emergency %d", e.Number)}
 		}

@@ -127,7 +127,7 @@ func readState(ctx context.Context, tx pgx.Tx, n plan.Needs) (*plan.State, error
 		})
 	queueAlerts(b, n.Alerts, s)
 	queueLabels(b, n.Labels, s)
-	queueFeeds(b, n, s)
+	queueFeeds(b, n.Feeds, s)
 	queueDeliveries(b, n, s)
 	queueStatements(b, n.Statements, s)
 	queueDocuments(b, n, s)

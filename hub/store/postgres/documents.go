@@ -53,7 +53,9 @@ func (w *writer) documents(c *plan.Changes) {
 	}
 	for _, bs := range chunks(c.Bundles, func(b plan.NewBundle) int { return len(b.Raw) }) {
 		w.queue("INSERT INTO bundles (id, digest, revision, by, at, raw)"+
-			" SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::bytea[])", len(bs),
+			" SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::bytea[])"+
+			" ON CONFLICT (digest) DO UPDATE SET id = excluded.id, revision = excluded.revision, by = excluded.by,"+
+			" at = excluded.at, raw = excluded.raw", len(bs),
 			column(bs, func(b plan.NewBundle) int64 { return b.Row }),
 			column(bs, func(b plan.NewBundle) string { return b.Digest }),
 			column(bs, func(b plan.NewBundle) int64 { return b.Revision }),

@@ -47,9 +47,13 @@ func queueLabels(b *pgx.Batch, keys []plan.LabelKey, s *plan.State) {
 	})
 }
 
-func queueFeeds(b *pgx.Batch, n plan.Needs, s *plan.State) {
-	const columns = "SELECT recipient, seq, chain, acked, pending FROM feeds WHERE recipient"
-	read := func(rows pgx.Rows) error {
+func queueFeeds(b *pgx.Batch, recipients []memberID, s *plan.State) {
+	if len(recipients) == 0 {
+		return
+	}
+	b.Queue("SELECT recipient, seq, chain, acked, pending FROM feeds WHERE recipient = ANY ($1::text[])",
+		column(recipients, func(r memberID) string { return string(r) }),
+	).Query(func(rows pgx.Rows) error {
 		var r memberID
 		var f store.Feed
 		_, err := pgx.ForEachRow(rows, []any{&r, &f.Seq, &f.Chain, &f.Acked, &f.Pending}, func() error {
@@ -57,18 +61,12 @@ func queueFeeds(b *pgx.Batch, n plan.Needs, s *plan.State) {
 			return nil
 		})
 		return err
-	}
-	if len(n.Feeds) > 0 {
-		b.Queue(columns+" = ANY ($1::text[])", column(n.Feeds, func(r memberID) string { return string(r) })).Query(read)
-	}
-	if len(n.FeedsOf) > 0 {
-		b.Queue(columns+" IN (SELECT d.recipient FROM deliveries d WHERE d.id = ANY ($1::bigint[]))", n.FeedsOf).Query(read)
-	}
+	})
 }
 
 const (
 	deliveryColumns = "SELECT d.id, d.recipient, d.alert, d.state, coalesce(d.seq, 0), coalesce(d.chain, '')," +
-		" d.receipt IS NOT NULL, d.renewed"
+		" d.receipt IS NOT NULL, d.renewed, d.lost"
 	// LIMIT keeps the planner from one walk over all that is pending or withheld,
 	// of which it believes at first that there is little.
 	claimsSQL = deliveryColumns + " FROM unnest($1::bigint[], $2::text[]) k (alert, recipient) CROSS JOIN LATERAL" +
@@ -80,7 +78,7 @@ func queueDeliveries(b *pgx.Batch, n plan.Needs, s *plan.State) {
 	read := func(put func(*plan.Delivery)) func(pgx.Rows) error {
 		return func(rows pgx.Rows) error {
 			var d plan.Delivery
-			_, err := pgx.ForEachRow(rows, []any{&d.ID, &d.Recipient, &d.Alert, &d.State, &d.Seq, &d.Chain, &d.Acked, &d.Renewed},
+			_, err := pgx.ForEachRow(rows, []any{&d.ID, &d.Recipient, &d.Alert, &d.State, &d.Seq, &d.Chain, &d.Acked, &d.Renewed, &d.Lost},
 				func() error {
 					row := d
 					put(&row)
@@ -145,15 +143,15 @@ func queueDocuments(b *pgx.Batch, n plan.Needs, s *plan.State) {
 			})
 	}
 	if len(n.Bundles) > 0 {
-		b.Queue("SELECT digest, raw FROM bundles WHERE digest = ANY ($1::text[])", n.Bundles).
+		b.Queue("SELECT digest, revision, raw FROM bundles WHERE digest = ANY ($1::text[])", n.Bundles).
 			Query(func(rows pgx.Rows) error {
 				for rows.Next() {
 					var digest string
-					var raw []byte
-					if err := rows.Scan(&digest, &raw); err != nil {
+					var row plan.BundleRow
+					if err := rows.Scan(&digest, &row.Revision, &row.Raw); err != nil {
 						return err
 					}
-					s.Bundles[digest] = raw
+					s.Bundles[digest] = row
 				}
 				return rows.Err()
 			})

@@ -269,8 +269,12 @@ func TestNotify(t *testing.T) {
 	wakes("alert", accept("XC", "XB"), "XC", "XB")
 	wakes("renewed", store.Write{Resettle: &store.Resettle{Renew: []store.Claim{{AlertRow: 1, Recipient: "XB"},
 		{AlertRow: 1, Recipient: "XE"}, {AlertRow: 1, Recipient: "XD"}, {AlertRow: 9, Recipient: "XF"}}}}, "XE", "XD")
-	wakes("taken back", store.Write{Resettle: &store.Resettle{Withhold: []int64{1}, // the delivery to XC
-		Renew: []store.Claim{{AlertRow: 1, Recipient: "XA"}}}}, "XA")
+	silently := []store.Write{{HandOver: &store.HandOver{Recipient: "XC", Withheld: []int64{1}}},
+		{HandOver: &store.HandOver{Recipient: "XB", Chain: "c", Items: []store.HandedOver{{ID: 2, Seq: 1, Chain: "c"}}}}}
+	if r, err := a.Commit(t.Context(), silently); err != nil || r[0].Outcome != store.Done || r[1].Outcome != store.Done {
+		t.Fatal(r, err)
+	}
+	wakes("lost", store.Write{Resettle: &store.Resettle{Lost: []int64{2}, Renew: []store.Claim{{AlertRow: 1, Recipient: "XA"}}}}, "XA")
 	wakes("taken back", store.Write{Resettle: &store.Resettle{Renew: []store.Claim{{AlertRow: 1, Recipient: "XC"}}}}, "XC")
 	wakes("statement", store.Write{Statement: &store.Statement{Type: "t", Subject: "s", Revision: 1}})
 	var many []alert.MemberID

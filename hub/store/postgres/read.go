@@ -19,7 +19,7 @@ const (
 	alertColumns = "a.originator, a.alert, a.version, a.token, a.digest, a.signed_digest, a.previous," +
 		" a.issued_at, a.expires, a.accepted_at, a.log_index"
 	selectDeliveries = "SELECT d.id, d.alert, coalesce(d.seq, 0), coalesce(d.chain, ''), coalesce(d.digest, '')," +
-		" d.facts, d.receipt IS NOT NULL, d.renewed, " + alertColumns +
+		" d.facts, d.receipt IS NOT NULL, d.renewed, d.lost, " + alertColumns +
 		" FROM deliveries d JOIN alerts a ON a.id = d.alert WHERE "
 	// lastHanded finds the row by its alert: a recipient's feed is never walked.
 	lastHanded = "d.id = (SELECT e.id FROM deliveries e WHERE e.alert = a.id AND e.recipient = $1" +
@@ -143,7 +143,7 @@ func (s *Store) Delivered(ctx context.Context, recipient alert.MemberID, after i
 
 func scanDelivery(row pgx.CollectableRow) (d store.Delivery, err error) {
 	dest, finish := alertDest(&d.Alert)
-	err = row.Scan(append([]any{&d.ID, &d.AlertRow, &d.Seq, &d.Chain, &d.HandedOver.Digest, &d.Facts, &d.Acked, &d.Renewed}, dest...)...)
+	err = row.Scan(append([]any{&d.ID, &d.AlertRow, &d.Seq, &d.Chain, &d.HandedOver.Digest, &d.Facts, &d.Acked, &d.Renewed, &d.Lost}, dest...)...)
 	finish()
 	d.HandedOver.ID = d.ID
 	d.Facts = nilIfEmpty(d.Facts)

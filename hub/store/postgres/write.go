@@ -123,6 +123,7 @@ const (
 		" u (id, stored, state, seen, renewed, seq, chain, digest, facts) WHERE d.id = u.id AND d.state = u.stored"
 	ackSQL = "UPDATE deliveries d SET receipt = u.receipt FROM unnest($1::bigint[], $2::bytea[]) u (id, receipt)" +
 		" WHERE d.id = u.id AND d.state = 1 AND d.receipt IS NULL"
+	loseSQL = "UPDATE deliveries SET lost = true WHERE id = ANY ($1::bigint[]) AND state = 1 AND NOT lost"
 )
 
 func (w *writer) deliveries(c *plan.Changes) {
@@ -142,6 +143,7 @@ func (w *writer) deliveries(c *plan.Changes) {
 		w.queue(ackSQL, len(ds), column(ds, id),
 			column(ds, func(d *plan.Delivery) []byte { return []byte(d.Receipt) }))
 	}
+	w.queue(loseSQL, len(c.Lost), column(c.Lost, id))
 }
 
 func facts(d *plan.Delivery) int { return len(d.Facts) }

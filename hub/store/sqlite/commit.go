@@ -95,7 +95,9 @@ func (t *tx) read(n plan.Needs) (*plan.State, error) {
 		})
 	}
 	if err == nil {
-		err = each(s.Feeds, n.Feeds, t.feed)
+		err = each(s.Feeds, n.Feeds, func(r memberID) (f store.Feed, err error) {
+			return f, t.row(readFeed, string(r)).Scan(&f.Seq, &f.Chain, &f.Acked, &f.Pending)
+		})
 	}
 	if err == nil {
 		err = t.readDeliveries(n, s)
@@ -116,12 +118,7 @@ func (t *tx) read(n plan.Needs) (*plan.State, error) {
 	return s, err
 }
 
-func (t *tx) feed(r memberID) (f store.Feed, err error) {
-	return f, t.row(readFeed, string(r)).Scan(&f.Seq, &f.Chain, &f.Acked, &f.Pending)
-}
-
-// readDeliveries fills in deliveries by number and by claim, and the feeds of
-// those by number.
+// readDeliveries fills in deliveries by number and by claim.
 func (t *tx) readDeliveries(n plan.Needs, s *plan.State) error {
 	byID, byClaim := make(map[int64]*plan.Delivery), make(map[plan.Claim]*plan.Delivery)
 	err := each(byID, n.Deliveries, func(id int64) (*plan.Delivery, error) { return scanDelivery(t.row(readDelivery, id)) })
@@ -139,18 +136,6 @@ func (t *tx) readDeliveries(n plan.Needs, s *plan.State) error {
 	for _, d := range byClaim {
 		s.AddUnsent(d)
 	}
-	for _, id := range n.FeedsOf {
-		d, ok := byID[id]
-		if !ok {
-			continue
-		}
-		if _, known := s.Feeds[d.Recipient]; known {
-			continue
-		}
-		if err := each(s.Feeds, []memberID{d.Recipient}, t.feed); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
@@ -160,8 +145,8 @@ func (t *tx) readDocuments(n plan.Needs, s *plan.State) error {
 		return p, t.row(readProposal, digest).Scan(&p.Row, &p.Edition, &p.Type, &p.Subject, &p.Revision)
 	})
 	if err == nil {
-		err = each(s.Bundles, n.Bundles, func(digest string) (raw []byte, err error) {
-			return raw, t.row(readBundle, digest).Scan(&raw)
+		err = each(s.Bundles, n.Bundles, func(digest string) (b plan.BundleRow, err error) {
+			return b, t.row(readBundle, digest).Scan(&b.Revision, &b.Raw)
 		})
 	}
 	if err == nil && n.Settled {

@@ -19,7 +19,7 @@ const (
 	alertColumns = "a.originator, a.alert, a.version, a.token, a.digest, a.signed_digest, a.previous," +
 		" a.issued_at, a.expires, a.accepted_at, a.log_index"
 	deliveryColumns = "d.id, d.recipient, d.alert, d.state, coalesce(d.seq, 0), coalesce(d.chain, '')," +
-		" coalesce(d.digest, ''), d.facts, d.receipt IS NOT NULL, d.renewed"
+		" coalesce(d.digest, ''), d.facts, d.receipt IS NOT NULL, d.renewed, d.lost"
 	selectDeliveries = "SELECT " + deliveryColumns + ", " + alertColumns +
 		" FROM deliveries d JOIN alerts a ON a.id = d.alert WHERE "
 	pendingSQL    = selectDeliveries + "d.recipient = ? AND d.state = 0 ORDER BY d.id LIMIT ?"
@@ -53,7 +53,7 @@ func scanAlert(row scanner) (a store.Alert, err error) {
 }
 
 func deliveryDest(d *plan.Delivery) []any {
-	return []any{&d.ID, &d.Recipient, &d.Alert, &d.State, &d.Seq, &d.Chain, &d.Digest, &d.Facts, &d.Acked, &d.Renewed}
+	return []any{&d.ID, &d.Recipient, &d.Alert, &d.State, &d.Seq, &d.Chain, &d.Digest, &d.Facts, &d.Acked, &d.Renewed, &d.Lost}
 }
 
 func scanDelivery(row scanner) (*plan.Delivery, error) {
@@ -135,7 +135,8 @@ func scanJoined(rows scanner) (out store.Delivery, err error) {
 	dest, finish := alertDest(&out.Alert)
 	err = rows.Scan(append(deliveryDest(&d), dest...)...)
 	finish()
-	out.ID, out.AlertRow, out.HandedOver, out.Acked, out.Renewed = d.ID, d.Alert, d.HandedOver, d.Acked, d.Renewed
+	out.ID, out.AlertRow, out.HandedOver = d.ID, d.Alert, d.HandedOver
+	out.Acked, out.Renewed, out.Lost = d.Acked, d.Renewed, d.Lost
 	out.Facts = nilIfEmpty(out.Facts)
 	return out, err
 }

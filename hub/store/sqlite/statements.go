@@ -31,12 +31,13 @@ const (
 	addDelivery
 	moveDelivery
 	ackDelivery
+	loseDelivery
 	setFeed
 	addStatement
 	dropOutdated
 	dropProposal
 	setProposal
-	addBundle
+	setBundle
 	setSettled
 	addEntry
 	addHash
@@ -56,7 +57,7 @@ var opSQL = [ops]string{
 	readUnsent: "SELECT " + deliveryColumns + " FROM deliveries d" +
 		" WHERE d.alert = ? AND d.recipient = ? AND d.state IN (0, 2)",
 	readProposal: "SELECT id, edition, type, subject, revision FROM proposals WHERE digest = ?",
-	readBundle:   "SELECT raw FROM bundles WHERE digest = ?",
+	readBundle:   "SELECT revision, raw FROM bundles WHERE digest = ?",
 	readSettled:  "SELECT position, at FROM settled",
 	readHash:     "SELECT hash FROM log_hashes WHERE idx = ?",
 	addAlert: "INSERT INTO alerts (id, originator, alert, version, digest, signed_digest, previous, issued_at," +
@@ -68,7 +69,8 @@ var opSQL = [ops]string{
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	moveDelivery: "UPDATE deliveries SET state = ?, seen = ?, renewed = ?, seq = ?, chain = ?, digest = ?, facts = ?" +
 		" WHERE id = ? AND state = ?",
-	ackDelivery: "UPDATE deliveries SET receipt = ? WHERE id = ? AND state = 1 AND receipt IS NULL",
+	ackDelivery:  "UPDATE deliveries SET receipt = ? WHERE id = ? AND state = 1 AND receipt IS NULL",
+	loseDelivery: "UPDATE deliveries SET lost = 1 WHERE id = ? AND state = 1 AND lost = 0",
 	setFeed: "INSERT INTO feeds (recipient, seq, chain, acked, pending) VALUES (?, ?, ?, ?, ?)" +
 		" ON CONFLICT (recipient) DO UPDATE SET seq = excluded.seq, chain = excluded.chain," +
 		" acked = excluded.acked, pending = excluded.pending",
@@ -80,7 +82,9 @@ var opSQL = [ops]string{
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET edition = excluded.edition," +
 		" id = excluded.id, type = excluded.type, subject = excluded.subject, revision = excluded.revision," +
 		" by = excluded.by, at = excluded.at, raw = excluded.raw",
-	addBundle:  "INSERT INTO bundles (id, digest, revision, by, at, raw) VALUES (?, ?, ?, ?, ?, ?)",
+	setBundle: "INSERT INTO bundles (id, digest, revision, by, at, raw) VALUES (?, ?, ?, ?, ?, ?)" +
+		" ON CONFLICT (digest) DO UPDATE SET id = excluded.id, revision = excluded.revision, by = excluded.by," +
+		" at = excluded.at, raw = excluded.raw",
 	setSettled: "UPDATE settled SET position = ?, at = ?",
 	addEntry:   "INSERT INTO log_entries (idx, leaf) VALUES (?, ?)",
 	addHash:    "INSERT INTO log_hashes (idx, hash) VALUES (?, ?)",

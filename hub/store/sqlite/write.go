@@ -76,6 +76,11 @@ func (t *tx) writeDeliveries(c *plan.Changes) error {
 			return err
 		}
 	}
+	for _, d := range c.Lost {
+		if err := t.one(loseDelivery, d.ID); err != nil {
+			return err
+		}
+	}
 	for _, f := range c.Feeds {
 		if err := t.one(setFeed, string(f.Recipient), f.Seq, f.Chain, f.Acked, f.Pending); err != nil {
 			return err
@@ -119,7 +124,7 @@ func (t *tx) writeDocuments(c *plan.Changes) error {
 		}
 	}
 	for _, b := range c.Bundles {
-		if err := t.one(addBundle, b.Row, b.Digest, b.Revision, string(b.By), b.At, notNil(b.Raw)); err != nil {
+		if err := t.one(setBundle, b.Row, b.Digest, b.Revision, string(b.By), b.At, notNil(b.Raw)); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"math"
 	"testing"
 
 	"github.com/entente-hub/entente/hub/store"
@@ -32,8 +33,9 @@ func testMalformedResettle(t *testing.T, open opener) {
 		"claim of nobody":           renew(1, ""),
 		"claim of NUL":              renew(1, "X\x00"),
 		"claim to a negative alert": renew(-1, "XB"),
-		"withheld twice":            resettle(store.Resettle{Withhold: []int64{1, 2, 1}}),
-		"negative delivery":         resettle(store.Resettle{Withhold: []int64{-1}}),
+		"lost twice":                resettle(store.Resettle{Lost: []int64{1, 2, 1}}),
+		"negative delivery":         resettle(store.Resettle{Lost: []int64{-1}}),
+		"negative and not":          resettle(store.Resettle{Lost: []int64{1, math.MinInt64}}),
 		"label twice":               resettle(store.Resettle{Labels: []store.Label{{Row: 1}, {Row: 1}}}),
 		"negative label":            resettle(store.Resettle{Labels: []store.Label{{Row: -1}}}),
 		"negative position":         resettle(store.Resettle{Settled: &store.Settled{Position: -1}}),

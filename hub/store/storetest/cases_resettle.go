@@ -33,8 +33,8 @@ func testDropped(t *testing.T, open opener) {
 		setAside("XB", at, nil, []int64{b[1].ID}), // handed over
 		setAside("XB", at, nil, []int64{b[2].ID}), // withheld
 		handOver("XB", at, b[0].ID),
-		resettle(store.Resettle{Withhold: []int64{b[0].ID}}),
-	}, store.Stale, store.Stale, store.Stale, store.Stale, store.Done)
+		setAside("XB", at, []int64{b[0].ID}, nil),
+	}, store.Stale, store.Stale, store.Stale, store.Stale, store.Stale)
 	outcomes(t, s, m, []store.Write{renew(1, "XB")}, store.Done) // another one: what was dropped stays so
 	if p := m.pending("XB"); len(p) != 1 || p[0].ID == b[0].ID || !p[0].Renewed {
 		t.Errorf("pending %+v", p)
@@ -81,9 +81,9 @@ func testRenewInGroup(t *testing.T, open opener) {
 	s, m := open(), &model{}
 	outcomes(t, s, m, []store.Write{accept("XA", id(1), 1, "one", "", "XB")}, store.Done)
 	first := m.pending("XB")[0].ID
-	hold := resettle(store.Resettle{Withhold: []int64{first}})
+	hold := setAside("XB", store.Feed{}, []int64{first}, nil)
 	outcomes(t, s, m, []store.Write{hold, renew(1, "XB"), hold, hold, renew(1, "XB"), renew(1, "XB")},
-		store.Done, store.Done, store.Done, store.Done, store.Done, store.Done)
+		store.Done, store.Done, store.Done, store.Stale, store.Done, store.Done)
 	outcomes(t, s, m, []store.Write{hold, renew(1, "XB"), hold}, store.Done, store.Done, store.Done)
 	outcomes(t, s, m, []store.Write{renew(1, "XB"), handOver("XB", store.Feed{}, first), renew(1, "XB")},
 		store.Done, store.Done, store.Done)
@@ -98,31 +98,14 @@ func testRenewInGroup(t *testing.T, open opener) {
 	}
 }
 
-func testWithhold(t *testing.T, open opener) {
-	s, m := open(), &model{}
-	outcomes(t, s, m, []store.Write{accept("XA", id(1), 1, "one", "", "XB", "XC"), accept("XA", id(2), 1, "two", "", "XB")}, store.Done, store.Done)
-	b, c := m.pending("XB"), m.pending("XC")
-	both := resettle(store.Resettle{Withhold: []int64{c[0].ID, b[1].ID}}) // of several recipients
-	outcomes(t, s, m, []store.Write{both}, store.Done)
-	if m.feed("XB").Pending != 1 || m.feed("XC").Pending != 0 {
-		t.Fatal(m.feed("XB"), m.feed("XC"))
-	}
-	outcomes(t, s, m, []store.Write{both, handOver("XB", store.Feed{}, b[0].ID, b[1].ID)}, store.Done, store.Stale)
-	outcomes(t, s, m, []store.Write{resettle(store.Resettle{ // withheld and given back by one write
-		Renew: []store.Claim{{AlertRow: 2, Recipient: "XB"}}, Withhold: []int64{b[0].ID}})}, store.Done)
-	if p := m.pending("XB"); len(p) != 1 || p[0].ID != b[1].ID {
-		t.Errorf("pending %+v", p)
-	}
-}
-
 // testPassedOver: what is not there is passed over, and does not disturb the rest.
 func testPassedOver(t *testing.T, open opener) {
 	s, m := open(), &model{}
 	nothing := resettle(store.Resettle{})
 	absent := resettle(store.Resettle{
-		Renew:    []store.Claim{{AlertRow: 0, Recipient: "XB"}, {AlertRow: 1, Recipient: "XB"}, {AlertRow: math.MaxInt64, Recipient: "XB"}},
-		Withhold: []int64{0, 1 << 40, math.MaxInt64},
-		Labels:   []store.Label{{Row: 0, Audience: []byte("a")}, {Row: 1, Audience: []byte("a")}, {Row: math.MaxInt64}},
+		Renew:  []store.Claim{{AlertRow: 0, Recipient: "XB"}, {AlertRow: 1, Recipient: "XB"}, {AlertRow: math.MaxInt64, Recipient: "XB"}},
+		Lost:   []int64{0, 1 << 40, math.MaxInt64},
+		Labels: []store.Label{{Row: 0, Audience: []byte("a")}, {Row: 1, Audience: []byte("a")}, {Row: math.MaxInt64}},
 	})
 	outcomes(t, s, m, []store.Write{nothing, absent}, store.Done, store.Done)
 	absent.Entries = nil

@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/entente-hub/entente/api/alert"
@@ -118,7 +120,22 @@ func testBundles(t *testing.T, open opener) {
 	again := bundle("b", "bytes") // what else it says is not compared
 	again.Bundle.At, again.Bundle.By = 5, "XC"
 	s.Close()
-	outcomes(t, open(), m, []store.Write{again}, store.Replay)
+	s = open()
+	outcomes(t, s, m, []store.Write{again}, store.Replay)
+	at := func(name, raw string, revision int64) store.Write {
+		w := bundle(name, raw)
+		w.Bundle.Revision, w.Bundle.At, w.Bundle.By = revision, revision, "XD"
+		return w
+	}
+	// A higher revision takes the place of the one before, and is the youngest then;
+	// in the very group too.
+	outcomes(t, s, m, []store.Write{at("b", "third", 3), at("b", "third", 3), at("b", "other", 3), at("b", "bytes", 2), at("b", "third", 2)},
+		store.Done, store.Replay, store.Conflict, store.Conflict, store.Conflict)
+	outcomes(t, s, m, []store.Write{at("b", "third", 4), at("d", "d", 1), at("b", "fifth", 5), at("d", "d", 2), at("b", "third", 4)},
+		store.Done, store.Done, store.Done, store.Done, store.Conflict)
+	outcomes(t, s, m, []store.Write{bundle("b", "bytes"), at("a", "third", 3)}, store.Conflict, store.Done)
+	s.Close()
+	compare(t, open(), m)
 }
 
 // testSeenByOthers: the writes that are not about alerts are stale too where their
@@ -130,7 +147,7 @@ func testSeenByOthers(t *testing.T, open opener) {
 	was, is := m.statements[0].Position, m.statements[1].Position
 	d := m.pending("XB")[0].ID
 	for i, w := range []store.Write{
-		resettle(store.Resettle{Withhold: []int64{d}}), renew(1, "XB", "XC"),
+		setAside("XB", store.Feed{}, []int64{d}, nil), renew(1, "XB", "XC"),
 		resettle(store.Resettle{Labels: []store.Label{{Row: 1, Audience: []byte("a")}}, Settled: &store.Settled{Position: 1}}),
 		proposal("roster", "c", 1, 1, "c"), bundle("b", "b"),
 	} {
@@ -168,23 +185,31 @@ func testLargeResettle(t *testing.T, open opener) {
 	}
 	writes := []store.Write{resettle(all), resettle(all)}
 	same(t, "results", commit(t, s, writes...), m.commit(writes), nil)
-	all.Renew = nil
+	var handOvers []store.Write
 	for _, r := range to {
 		p, err := s.Pending(t.Context(), r, 2*alerts)
 		if err != nil || len(p) != alerts {
 			t.Fatalf("%s: %d pending: %v", r, len(p), err)
 		}
+		var each []int64
 		for _, d := range p {
-			all.Withhold = append(all.Withhold, d.ID)
+			each = append(each, d.ID)
 		}
+		handOvers = append(handOvers, handOver(r, store.Feed{}, each...))
+		all.Lost = append(all.Lost, each...)
 	}
-	commit(t, s, resettle(all))
+	commit(t, s, handOvers...)
+	commit(t, s, resettle(all)) // lost, and claimed again
 	for _, r := range to {
-		f, err := s.Feed(t.Context(), r)
-		same(t, "Feed", f, store.Feed{}, err)
-	}
-	u, err := s.Unsettled(t.Context(), 0, 0, 0, 1<<20)
-	if err != nil || len(u) != alerts*recipients || u[0].State != store.Withheld {
-		t.Errorf("%d unsettled: %v", len(u), err)
+		d, err := s.Delivered(t.Context(), r, 0, 2*alerts)
+		lost := func(d store.Delivery) bool { return d.Lost }
+		if f, err2 := s.Feed(t.Context(), r); errors.Join(err, err2) != nil || len(d) != alerts || f.Pending != alerts ||
+			slices.ContainsFunc(d, func(d store.Delivery) bool { return !lost(d) }) {
+			t.Errorf("%s: %d handed over, feed %+v: %v, %v", r, len(d), f, err, err2)
+		}
+		p, err := s.Pending(t.Context(), r, 2*alerts)
+		if err != nil || len(p) != alerts || slices.ContainsFunc(p, lost) {
+			t.Errorf("%s: %d pending: %v", r, len(p), err)
+		}
 	}
 }

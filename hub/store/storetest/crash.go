@@ -130,6 +130,7 @@ func checkCrashed(t *testing.T, s store.Store, want map[int64]string, round stri
 		t.Fatalf("%d alerts recorded, %d delivered", accepted, len(rows))
 	}
 	checkCrashedDocuments(t, s, leaves, p)
+	checkCrashedLost(t, leaves, d)
 	for i, it := range d {
 		if it.Seq != int64(i+1) {
 			t.Fatalf("item %d has number %d", i+1, it.Seq)
@@ -174,6 +175,26 @@ func checkCrashedDocuments(t *testing.T, s store.Store, leaves [][]byte, pending
 	}
 }
 
+// checkCrashedLost holds what was marked as lost to the entries that went with it.
+func checkCrashedLost(t *testing.T, leaves [][]byte, handed []store.Delivery) {
+	t.Helper()
+	lost := make(map[int64]bool)
+	for _, leaf := range leaves {
+		var id int64
+		if _, err := fmt.Sscanf(string(leaf), "lost %d", &id); err == nil {
+			lost[id] = true
+		}
+	}
+	if len(lost) == 0 {
+		t.Error("nothing was marked as lost")
+	}
+	for _, d := range handed {
+		if d.Lost != lost[d.ID] {
+			t.Errorf("delivery %d lost: %t, recorded: %t", d.ID, d.Lost, lost[d.ID])
+		}
+	}
+}
+
 // CrashChild commits, from several goroutines, and reports to out what was
 // committed, until the process is killed. It returns only on an error.
 func CrashChild(s store.Store, out io.Writer, name string) error {
@@ -199,7 +220,15 @@ func crashLoop(s store.Store, mu *sync.Mutex, out io.Writer, name string) error 
 		if err != nil {
 			return err
 		}
+		last, err := s.Delivered(ctx, "XB", f.Seq-1, 1)
+		if err != nil {
+			return err
+		}
 		var renewed store.Resettle
+		var entries [][]byte
+		for _, d := range last {
+			renewed.Lost, entries = []int64{d.ID}, [][]byte{fmt.Appendf(nil, "lost %d", d.ID)}
+		}
 		for _, d := range p {
 			writes = append(writes, handOver("XB", f, d.ID))
 			f.Seq++
@@ -213,7 +242,8 @@ func crashLoop(s store.Store, mu *sync.Mutex, out io.Writer, name string) error 
 			renewed.Renew = nil // else nothing new would ever be handed over
 		}
 		renewed.Settled = &store.Settled{Position: head.Size, At: int64(i)}
-		writes = append(writes, store.Write{Resettle: &renewed, Entries: [][]byte{fmt.Appendf(nil, "settled %d", head.Size)}}, bundle(token, token))
+		entries = append(entries, fmt.Appendf(nil, "settled %d", head.Size))
+		writes = append(writes, store.Write{Resettle: &renewed, Entries: entries}, bundle(token, token))
 		results, err := s.Commit(ctx, writes)
 		if err != nil {
 			return err

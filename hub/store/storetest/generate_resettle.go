@@ -44,7 +44,7 @@ func (g *generator) resettle() store.Write {
 	}
 	for _, d := range g.m.deliveries {
 		if g.IntN(1+len(g.m.deliveries)/2) < 2 {
-			r.Withhold = append(r.Withhold, d.ID)
+			r.Lost = append(r.Lost, d.ID) // in any state, lost already too
 		}
 	}
 	for row := range int64(len(g.m.labels) + 2) {
@@ -82,5 +82,7 @@ func (g *generator) proposal() store.Write {
 }
 
 func (g *generator) bundle() store.Write {
-	return bundle(fmt.Sprint("bundle ", g.IntN(20)), fmt.Sprint("raw ", g.IntN(2)))
+	w := bundle(fmt.Sprint("bundle ", g.IntN(10)), fmt.Sprint("raw ", g.IntN(2)))
+	w.Bundle.Revision += g.Int64N(3)
+	return w
 }

@@ -51,10 +51,10 @@ func (m *model) resettle(r *store.Resettle, seen int64) {
 		}
 		withheld.state, withheld.seen, withheld.Renewed = store.Pending, seen, true
 	}
-	for _, id := range r.Withhold {
+	for _, id := range r.Lost {
 		for _, d := range m.deliveries {
-			if d.ID == id && id != 0 && d.state == store.Pending {
-				d.state, d.seen = store.Withheld, seen
+			if d.ID == id && id != 0 && d.state == store.Handed {
+				d.Lost = true
 			}
 		}
 	}
@@ -90,13 +90,17 @@ func (m *model) proposal(p store.Proposal) store.Outcome {
 }
 
 func (m *model) bundle(b store.Bundle) store.Outcome {
-	for _, have := range m.bundles {
-		if have.Digest == b.Digest {
-			if bytes.Equal(have.Raw, b.Raw) {
-				return store.Replay
-			}
+	for i, have := range m.bundles {
+		switch {
+		case have.Digest != b.Digest:
+			continue
+		case have.Revision == b.Revision && bytes.Equal(have.Raw, b.Raw):
+			return store.Replay
+		case have.Revision >= b.Revision:
 			return store.Conflict
 		}
+		m.bundles = slices.Delete(m.bundles, i, i+1)
+		break
 	}
 	m.bundles = append(m.bundles, b)
 	return store.Done

@@ -54,12 +54,12 @@ func CheckVersion1(t testing.TB, s store.Store) {
 	d.ID, d.HandedOver.ID, d.state = 3, 3, store.Withheld
 	compare(t, s, m)
 	outcomes(t, s, m, []store.Write{one, renew(1, "XB", "XC", "XD", "XE"), proposal("roster", "r", 2, 1, "r2"), bundle("b", "b"),
-		resettle(store.Resettle{Labels: []store.Label{{Row: 1, Audience: []byte("a")}}, Settled: &store.Settled{Position: 1, At: 1}})},
+		resettle(store.Resettle{Lost: []int64{2, 3}, Labels: []store.Label{{Row: 1, Audience: []byte("a")}}, Settled: &store.Settled{Position: 1, At: 1}})},
 		store.Replay, store.Done, store.Done, store.Done, store.Done)
 	next := m.pending("XC")[0].ID
 	outcomes(t, s, m, []store.Write{handOver("XC", m.feed("XC"), next), statement("roster", "r", 2, "r2", digest("r1")),
 		accept("XA", id(1), 2, "two", digest("one"), "XB")}, store.Done, store.Done, store.Done)
-	if len(m.pending("XD")) != 1 || m.feed("XC").Seq != 2 || len(m.proposals) != 0 {
+	if len(m.pending("XD")) != 1 || m.feed("XC").Seq != 2 || len(m.proposals) != 0 || !c.Lost || d.Lost {
 		t.Errorf("%+v", m)
 	}
 }

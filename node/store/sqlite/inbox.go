@@ -101,6 +101,12 @@ func (s *Store) Received(ctx context.Context, originator alert.MemberID, id aler
 	return &i, nil
 }
 
+// Handed implements store.Store.
+func (s *Store) Handed(ctx context.Context, originator alert.MemberID, id alert.ID, version int, after int64, limit int) ([]store.Item, error) {
+	return collect(ctx, s.read, scanItem, selectItems+" WHERE i.originator = ? AND i.id = ? AND i.version = ? AND i.seq > ?"+
+		" ORDER BY i.seq LIMIT ?", string(originator), string(id), version, after, max(limit, 0))
+}
+
 func scanItem(row scanner) (store.Item, error) {
 	var i store.Item
 	var at int64

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/entente-hub/entente/node/store"
@@ -26,6 +27,37 @@ func (s *Store) AddStatements(ctx context.Context, list []store.Statement) error
 				" ON CONFLICT (digest) DO NOTHING", st.Position, digest[:], st.Raw); err != nil {
 				return err
 			}
+		}
+		return nil
+	})
+}
+
+// KeepOwn implements store.Store.
+func (s *Store) KeepOwn(ctx context.Context, raw []byte) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		digest := sha256.Sum256(raw)
+		err := changeOne(ctx, tx, "INSERT INTO own (digest, raw) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING", digest[:], raw)
+		if errors.Is(err, store.ErrStale) {
+			return store.ErrExists
+		}
+		return err
+	})
+}
+
+// Own implements store.Store.
+func (s *Store) Own(ctx context.Context) ([][]byte, error) {
+	return collect(ctx, s.read, func(row scanner) (raw []byte, err error) {
+		err = row.Scan(&raw)
+		return raw, err
+	}, "SELECT raw FROM own ORDER BY n")
+}
+
+// ForgetOwn implements store.Store.
+func (s *Store) ForgetOwn(ctx context.Context, raw []byte) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		digest := sha256.Sum256(raw)
+		if _, err := tx.ExecContext(ctx, "DELETE FROM own WHERE digest = ?", digest[:]); err != nil {
+			return fmt.Errorf("sqlite: %w", err)
 		}
 		return nil
 	})

@@ -10,7 +10,8 @@
 #   input.label      the portion's label in its JSON form; with content only
 #   input.purposes   the purposes for which the release allows the content
 #   input.ended      whether the time for which it may be held is over
-#   input.emergency  whether it was released only because an emergency was declared
+#   input.emergency  the compartments that an emergency opens; empty unless the
+#                    content was released only because one was declared
 #   input.purpose    what the user states to read for
 #   input.ceiling    the levels that the member itself is cleared for
 #   input.directory  users, and sets of them: active, focal_point, red (named for

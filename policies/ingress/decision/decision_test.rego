@@ -23,7 +23,7 @@ question := {
 	},
 	"purposes": {"prevention"},
 	"ended": false,
-	"emergency": false,
+	"emergency": set(),
 	"purpose": "prevention",
 	"ceiling": {"restricted"},
 	"directory": directory,

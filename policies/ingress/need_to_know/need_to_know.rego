@@ -3,7 +3,8 @@
 # description: |
 #   The user must be in every compartment of the label. What was released only
 #   because the originator has declared an emergency may lie in compartments that
-#   the member has no user in: it is for the focal point, too, whose duty it is to act.
+#   the member has no user in: those that the emergency names do not keep it from the
+#   focal point, whose duty it is to act. All others do.
 # custom:
 #   code: ingress-need-to-know
 #   message: The user is not in every compartment of the portion.
@@ -19,7 +20,7 @@ permits := input.directory.users if {
 	count(compartments) == 0
 }
 
-permits := intersection({inside(compartment) | some compartment in compartments}) | excused if {
+permits := intersection({inside(compartment) | some compartment in compartments}) if {
 	input.release == "content"
 	count(compartments) > 0
 }
@@ -27,8 +28,8 @@ permits := intersection({inside(compartment) | some compartment in compartments}
 # Undefined without a label, and then nobody is permitted.
 compartments := object.get(input.label, "compartments", [])
 
-inside(compartment) := object.get(input.directory.task_forces, compartment, set())
+inside(compartment) := object.get(input.directory.task_forces, compartment, set()) | excused(compartment)
 
-default excused := set()
+default excused(_) := set()
 
-excused := input.directory.focal_point if input.emergency == true
+excused(compartment) := input.directory.focal_point if compartment in input.emergency

@@ -5,7 +5,7 @@ import data.entente.ingress.need_to_know
 question(compartments) := {
 	"release": "content",
 	"label": {"compartments": compartments},
-	"emergency": false,
+	"emergency": set(),
 	"directory": {
 		"users": {"ann", "bob", "cai", "dee"},
 		"focal_point": {"dee"},
@@ -33,7 +33,26 @@ test_nobody_is_in_an_unknown_compartment if {
 test_an_emergency_reaches_the_focal_point if {
 	need_to_know.permits == {"bob", "dee"} with input as object.union(
 		question(["tf-one", "tf-two"]),
-		{"emergency": true},
+		{"emergency": {"tf-one", "tf-two"}},
+	)
+	need_to_know.permits == {"ann", "bob", "dee"} with input as object.union(
+		question(["tf-one"]),
+		{"emergency": {"tf-one", "tf-two"}},
+	)
+	need_to_know.permits == {"dee"} with input as object.union(
+		question(["tf-none"]),
+		{"emergency": {"tf-none"}},
+	)
+}
+
+test_an_emergency_opens_no_other_compartment if {
+	need_to_know.permits == {"bob"} with input as object.union(
+		question(["tf-one", "tf-two"]),
+		{"emergency": {"tf-one"}},
+	)
+	need_to_know.permits == set() with input as object.union(
+		question(["tf-none"]),
+		{"emergency": {"tf-one", "tf-two"}},
 	)
 }
 

@@ -3,6 +3,7 @@ package plan
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/entente-hub/entente/hub/store"
 )
@@ -72,15 +73,16 @@ func (p *planner) outdate(st StatementKey) {
 }
 
 func (p *planner) bundle(b *store.Bundle) store.Outcome {
-	if raw, ok := p.State.Bundles[b.Digest]; ok {
-		if bytes.Equal(raw, b.Raw) {
+	if row, ok := p.State.Bundles[b.Digest]; ok && row.Revision >= b.Revision {
+		if row.Revision == b.Revision && bytes.Equal(row.Raw, b.Raw) {
 			return store.Replay
 		}
 		return store.Conflict
 	}
 	p.Head.Bundles++
 	stored := *b
-	p.State.Bundles[b.Digest] = b.Raw
+	p.State.Bundles[b.Digest] = BundleRow{b.Revision, b.Raw}
+	p.out.Bundles = slices.DeleteFunc(p.out.Bundles, func(have NewBundle) bool { return have.Digest == b.Digest })
 	p.out.Bundles = append(p.out.Bundles, NewBundle{p.Head.Bundles, &stored})
 	return store.Done
 }

@@ -25,7 +25,6 @@ type Needs struct {
 	Items      []ItemKey
 	Statements []StatementKey // with predecessors
 	Claims     []Claim
-	FeedsOf    []int64  // deliveries to recipients whose feeds are needed; all are among Deliveries
 	Proposals  []string // digests
 	Bundles    []string // digests
 	Settled    bool
@@ -41,7 +40,7 @@ func NeedsOf(writes []store.Write) (Needs, error) {
 		}
 	}
 	return Needs{s.alerts.list, s.labels.list, s.feeds.list, s.deliveries.list, s.items.list, s.statements.list,
-		s.claims.list, s.feedsOf.list, s.proposals.list, s.bundles.list, s.settled}, nil
+		s.claims.list, s.proposals.list, s.bundles.list, s.settled}, nil
 }
 
 // set keeps distinct values in the order in which they came.
@@ -70,7 +69,6 @@ type sets struct {
 	items      set[ItemKey]
 	statements set[StatementKey]
 	claims     set[Claim]
-	feedsOf    set[int64]
 	proposals  set[string]
 	bundles    set[string]
 	settled    bool

@@ -24,12 +24,11 @@ func (s *sets) resettle(r *store.Resettle) error {
 		s.feeds.add(c.Recipient)
 	}
 	var deliveries, labels set[int64]
-	for _, id := range r.Withhold {
+	for _, id := range r.Lost {
 		if id < 0 || !deliveries.add(id) {
 			return fmt.Errorf("delivery %d is negative or named twice", id)
 		}
 		s.deliveries.add(id)
-		s.feedsOf.add(id)
 	}
 	for _, l := range r.Labels {
 		if l.Row < 0 || !labels.add(l.Row) {
@@ -53,9 +52,10 @@ func (p *planner) resettle(r *store.Resettle) {
 			p.renew(Claim{c.AlertRow, c.Recipient})
 		}
 	}
-	for _, id := range r.Withhold {
-		if d, ok := p.State.Deliveries[id]; ok && d.State == store.Pending {
-			p.move(d, store.Withheld)
+	for _, id := range r.Lost {
+		if d, ok := p.State.Deliveries[id]; ok && d.State == store.Handed && !d.Lost {
+			d.Lost = true
+			p.out.Lost = append(p.out.Lost, d)
 		}
 	}
 	for _, l := range r.Labels {

@@ -64,7 +64,7 @@ type State struct {
 	Statements map[StatementKey]StatementRow
 	Unsent     map[Claim]*Delivery // pending or withheld: at most one a claim
 	Proposals  map[string]ProposalRow
-	Bundles    map[string][]byte // Raw by digest
+	Bundles    map[string]BundleRow // by digest
 	Settled    store.Settled
 }
 
@@ -79,7 +79,7 @@ func NewState() *State {
 		Statements: make(map[StatementKey]StatementRow),
 		Unsent:     make(map[Claim]*Delivery),
 		Proposals:  make(map[string]ProposalRow),
-		Bundles:    make(map[string][]byte),
+		Bundles:    make(map[string]BundleRow),
 	}
 }
 
@@ -121,6 +121,12 @@ type ProposalRow struct {
 	Revision int64
 }
 
+// BundleRow is what later writes depend on of a stored policy bundle.
+type BundleRow struct {
+	Revision int64
+	Raw      []byte
+}
+
 // Delivery is a row of the deliveries.
 type Delivery struct {
 	store.HandedOver
@@ -129,6 +135,7 @@ type Delivery struct {
 	State     store.State
 	Seen      int64 // store.Unsettled.Seen; not read back
 	Renewed   bool
+	Lost      bool
 	Acked     bool
 	Receipt   string // not read back
 
@@ -160,7 +167,7 @@ type NewProposal struct {
 	*store.Proposal
 }
 
-// NewBundle is a bundle to store.
+// NewBundle is what a bundle's row shall say. Row gives its age.
 type NewBundle struct {
 	Row int64
 	*store.Bundle
@@ -182,7 +189,7 @@ type FeedRow struct {
 
 // Changes is what a group of writes comes to. The rows are to be written in the
 // order of the fields: a delivery that moves on makes room for a fresh one of its
-// alert to its recipient, and Acked may name rows of both.
+// alert to its recipient, and Acked and Lost may name rows of both.
 type Changes struct {
 	Results    []store.Result
 	Replays    map[AlertKey][]int // the results that still lack their Prior
@@ -195,19 +202,20 @@ type Changes struct {
 	Moved      []*Delivery // from Stored to State
 	Deliveries []*Delivery // fresh, with whatever State they came to, by rising ID
 	Acked      []*Delivery // from handed over to acknowledged
+	Lost       []*Delivery // handed over; each once, and none that was Lost when it was read
 	Feeds      []FeedRow
 	Statements []*store.Statement
 	Outdated   []StatementKey // proposals of a type and subject up to a revision, to delete
 	Removed    []string       // digests of proposals to delete, if they are there
 	Proposals  []NewProposal  // new, or in place of what is stored
-	Bundles    []NewBundle
+	Bundles    []NewBundle    // new, or in place of what is stored; each digest once
 	Settled    *store.Settled
 }
 
 // Empty reports that there is nothing to write.
 func (c *Changes) Empty() bool {
 	return c.Old == c.New && len(c.Audiences) == 0 && len(c.Moved) == 0 && len(c.Acked) == 0 &&
-		len(c.Removed) == 0 && len(c.Proposals) == 0 && c.Settled == nil
+		len(c.Lost) == 0 && len(c.Removed) == 0 && len(c.Proposals) == 0 && c.Settled == nil
 }
 
 // Wake returns whom the changes concern, and whether they concern anybody.

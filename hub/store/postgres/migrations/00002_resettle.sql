@@ -12,13 +12,16 @@ CREATE INDEX portions_label ON portions (label, alert, position);
 -- state: 0 pending, 1 handed over, 2 withheld, 3 dropped. A receipt means
 -- acknowledged. seen: the last statement that was known to the decision which
 -- brought the delivery into its state. renewed: it was made or taken back by a
--- later decision than that of its alert's admission.
+-- later decision than that of its alert's admission. lost: it was handed over, and
+-- served again without content.
 ALTER TABLE deliveries
     ADD COLUMN seen bigint NOT NULL DEFAULT 0,
     ADD COLUMN renewed boolean NOT NULL DEFAULT false,
+    ADD COLUMN lost boolean NOT NULL DEFAULT false,
     DROP CONSTRAINT deliveries_alert_recipient_key,
     DROP CONSTRAINT deliveries_state_check,
-    ADD CONSTRAINT deliveries_state_check CHECK (state IN (0, 1, 2, 3));
+    ADD CONSTRAINT deliveries_state_check CHECK (state IN (0, 1, 2, 3)),
+    ADD CONSTRAINT deliveries_lost_check CHECK (state = 1 OR NOT lost);
 -- The two last indexes say in other words which rows they hold, lest the planner,
 -- who believes at first that few rows are in any state, walks them whole for one
 -- row.

@@ -14,7 +14,8 @@ CREATE INDEX portions_label ON portions (label, alert, position);
 -- state: 0 pending, 1 handed over, 2 withheld, 3 dropped. A receipt means
 -- acknowledged. seen: the last statement that was known to the decision which
 -- brought the delivery into its state. renewed: it was made or taken back by a
--- later decision than that of its alert's admission.
+-- later decision than that of its alert's admission. lost: it was handed over, and
+-- served again without content.
 CREATE TABLE deliveries_next (
     id        INTEGER PRIMARY KEY,
     recipient TEXT    NOT NULL,
@@ -27,6 +28,8 @@ CREATE TABLE deliveries_next (
     receipt   BLOB,
     seen      INTEGER NOT NULL DEFAULT 0,
     renewed   INTEGER NOT NULL DEFAULT 0 CHECK (renewed IN (0, 1)),
+    lost      INTEGER NOT NULL DEFAULT 0 CHECK (lost IN (0, 1)),
+    CHECK (state = 1 OR lost = 0),
     CHECK ((state = 1) = (seq IS NOT NULL)),
     CHECK (seq IS NOT NULL AND chain IS NOT NULL AND digest IS NOT NULL AND facts IS NOT NULL
         OR seq IS NULL AND chain IS NULL AND digest IS NULL AND facts IS NULL AND receipt IS NULL)
