@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/entente-hub/entente/api/alert"
@@ -34,6 +35,14 @@ func (w *world) entries() []audit.Entry {
 	}
 }
 
+// acted is the log without what a pass over standing alerts leaves in it.
+func (w *world) acted() []audit.Entry {
+	w.Helper()
+	return slices.DeleteFunc(w.entries(), func(e audit.Entry) bool {
+		return e.Kind == audit.Settled || e.Actor == "hub" && (e.Kind == audit.Decided || e.Kind == audit.Withheld)
+	})
+}
+
 func count(entries []audit.Entry, kind audit.Kind) (n int) {
 	for _, e := range entries {
 		if e.Kind == kind {
@@ -47,13 +56,15 @@ func count(entries []audit.Entry, kind audit.Kind) (n int) {
 // refusal in the log, and returns the error.
 func (w *world) refused(kind problem.Kind, actor string, do func() error) error {
 	w.Helper()
-	before, feeds := w.entries(), w.feeds()
+	w.Ready(w.Context()) // a pass that is due writes of its own accord
+	w.settle()
+	before, feeds := w.acted(), w.feeds()
 	statements := w.statementCount()
 	err := do()
 	if problem.KindOf(err) != kind || err == nil {
 		w.Fatalf("got %v, want %s", err, kind)
 	}
-	after := w.entries()
+	after := w.acted()
 	if len(after) != len(before)+1 {
 		w.Fatalf("%d entries were written, want one refusal", len(after)-len(before))
 	}

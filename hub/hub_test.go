@@ -45,11 +45,11 @@ func TestReplay(t *testing.T) {
 	w := newWorld(t)
 	a, token := w.issue("XA", label("XB"))
 	receipt := w.publish("XA", token)
-	size := len(w.entries())
+	size := len(w.acted())
 	if again := w.publish("XA", token); again != receipt {
 		t.Errorf("the same bytes have another receipt:\n%s\n%s", receipt, again)
 	}
-	if n := len(w.entries()); n != size {
+	if n := len(w.acted()); n != size {
 		t.Errorf("a replay wrote %d entries", n-size)
 	}
 	w.refused(problem.Conflict, "XA", func() error {

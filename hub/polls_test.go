@@ -50,13 +50,13 @@ func TestPollsOfOneMemberAreBounded(t *testing.T) {
 	}
 	full := func(after int64) {
 		t.Helper()
-		size := len(w.entries())
+		size := len(w.acted())
 		for _, wait := range []time.Duration{0, time.Hour} {
 			if _, err := w.Poll(t.Context(), "XB", after, 1, wait); err == nil || problem.KindOf(err) != problem.RateLimited {
 				t.Fatalf("one poll more than %d: %v", maxPolls, err)
 			}
 		}
-		if n := len(w.entries()); n != size {
+		if n := len(w.acted()); n != size {
 			t.Errorf("%d entries were written", n-size)
 		}
 	}

@@ -23,7 +23,7 @@ func (w *world) closed(h *hub.Hub, why string) {
 		w.Errorf("not ready for %q, want %q", missing, why)
 	}
 	_, token := w.issue("XA", label("XB"))
-	size := len(w.entries())
+	size := len(w.acted())
 	_, published := h.Publish(w.Context(), "XA", token)
 	_, polled := h.Poll(w.Context(), "XB", 0, 1, 0)
 	_, _, previewed := h.Preview(w.Context(), "XA", "", 0, nil)
@@ -34,7 +34,7 @@ func (w *world) closed(h *hub.Hub, why string) {
 			w.Errorf("%s while closed: %v", what, err)
 		}
 	}
-	if n := len(w.entries()); n != size {
+	if n := len(w.acted()); n != size {
 		w.Errorf("%d entries were written while closed", n-size)
 	}
 }

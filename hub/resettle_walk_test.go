@@ -63,7 +63,7 @@ func TestNothingIsForgotten(t *testing.T) {
 		"postgres": func(t *testing.T) store.Store { return openPostgres(t, pgtest.New(t)) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			for range 3 {
+			for range 2 {
 				walkOnce(t, open(t))
 			}
 		})

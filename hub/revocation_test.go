@@ -128,11 +128,11 @@ func TestReceiptOutlivesItsKey(t *testing.T) {
 			_, unsent := w.issue("XA", label("XB"))
 			w.revoke(w.nodes["XA"], a.IssuedAt+later)
 			w.clock.advance(2 * time.Second)
-			size := len(w.entries())
+			size := len(w.acted())
 			if again := w.publish("XA", token); again != receipt {
 				t.Errorf("the same bytes have another receipt:\n%s\n%s", receipt, again)
 			}
-			if n := len(w.entries()); n != size {
+			if n := len(w.acted()); n != size {
 				t.Errorf("a replay wrote %d entries", n-size)
 			}
 			jws, _ := parts(token)
