@@ -121,6 +121,7 @@ func TestReadyTellsOfTheStore(t *testing.T) {
 	if err := server.TakeStatements(t.Context(), w.Hub, w.Statements()); err != nil {
 		t.Fatal(err)
 	}
+	w.settle()
 	w.open()
 	if err := w.store.Close(); err != nil {
 		t.Fatal(err)

@@ -31,6 +31,7 @@ func replicas(t *testing.T, test func(t *testing.T, w *world, other *hub.Hub)) {
 			if err := server.TakeStatements(t.Context(), w.Hub, w.Statements()); err != nil {
 				t.Fatal(err)
 			}
+			w.settle()
 			test(t, w, w.start(b))
 		})
 	}
@@ -122,6 +123,7 @@ func TestReplicaWakesLongPoll(t *testing.T) {
 	if err := server.TakeStatements(t.Context(), w.Hub, w.Statements()); err != nil {
 		t.Fatal(err)
 	}
+	w.settle()
 	other := w.start(openPostgres(t, dsn))
 	got := make(chan error, 1)
 	go func() {

@@ -135,6 +135,7 @@ func hookedWorld(t *testing.T, st *hooked) *world {
 	if err := server.TakeStatements(t.Context(), w.Hub, w.Statements()); err != nil {
 		t.Fatal(err)
 	}
+	w.settle()
 	return w
 }
 
