@@ -34,10 +34,10 @@ type pass struct {
 	keys    bool             // node keys differ: what was not handed over because of one may be verified now, or no more
 	labels  map[int64]*label // by row, those last looked at
 	count   audit.Resettled
-	next    store.Resettle                // what the next write does
-	entries [][]byte                      // that go with it
-	claimed map[store.Claim]bool          // in it: no claim may stand twice
-	decided map[string]*policies.Audience // whose entries are in it
+	next    store.Resettle       // what the next write does
+	claimed map[store.Claim]bool // in it: no claim may stand twice
+	decided *rulings             // that go with it
+	summary [][]byte             // the last entry, of a pass that has changed something
 }
 
 // label is an interned label, read, and what it means now.
@@ -88,7 +88,10 @@ func (p *pass) run(ctx context.Context) error {
 	if err := p.overUnsettled(ctx); err != nil {
 		return err
 	}
-	return p.overEmergencies(ctx)
+	if err := p.overEmergencies(ctx); err != nil {
+		return err
+	}
+	return p.finish(ctx)
 }
 
 // overLabels settles the labels under which something stands.
@@ -171,9 +174,9 @@ func (p *pass) settle(ctx context.Context, l *label) error {
 		return nil
 	}
 	p.count.Labels++
-	digest := p.state.labelDigest(l.query)
-	p.entries = p.decisionEntry(p.entries, p.state, digest, aud)
-	p.decided[digest] = aud
+	if _, _, err := p.decided.rule(ctx, l.query); err != nil {
+		return err
+	}
 	for after := int64(0); len(more) > 0; {
 		standing, err := p.Store.Standing(ctx, p.at, l.Row, after, alertPage)
 		if err != nil {
@@ -268,7 +271,7 @@ func (p *pass) gains(ctx context.Context, u store.Unsettled) (bool, error) {
 	if err != nil {
 		return false, problem.Wrap(problem.Internal, err, "")
 	}
-	permit, _, err := p.permit(ctx, p.state, v, u.Recipient)
+	permit, err := p.permit(ctx, p.state, v, u.Recipient)
 	if err != nil || permit == nil {
 		return false, err
 	}
@@ -297,70 +300,61 @@ func (p *pass) withholdAll(ctx context.Context, m alert.MemberID, list []store.U
 		return false, unavailable(err)
 	}
 	w := store.Write{Seen: p.state.position, HandOver: &store.HandOver{Recipient: m, After: f.Seq, Chain: f.Chain}}
-	audiences := make(map[string]*policies.Audience)
+	decided := p.rulings(p.state)
+	var entries [][]byte
 	for _, u := range list {
-		if err := p.justify(ctx, u.Alert, audiences, &w); err != nil {
+		asked, _, err := p.questions(ctx, u.Alert)
+		if err != nil {
 			return false, err
 		}
+		for _, q := range asked {
+			if _, _, err := decided.rule(ctx, q); err != nil {
+				return false, err
+			}
+		}
 		w.HandOver.Withheld = append(w.HandOver.Withheld, u.ID)
-		w.Entries = append(w.Entries, p.entry(audit.Entry{Kind: audit.Withheld, Actor: string(p.ID), Alert: standingAlert(u.Alert),
+		entries = append(entries, p.entry(audit.Entry{Kind: audit.Withheld, Actor: string(p.ID), Alert: standingAlert(u.Alert),
 			Recipient: m, Revision: p.state.world.Revision, Policy: p.state.engine.Digest()}))
 	}
+	w.Entries = append(decided.entries, entries...)
 	res, err := p.ledger.commit(ctx, w)
 	if err != nil || res.Outcome != store.Done {
-		return res.Outcome == store.Done, err
+		return false, err
 	}
-	p.state.record(audiences)
+	decided.recorded()
 	p.count.Withheld += int64(len(list))
 	p.Metrics.released(0, len(list))
 	return true, nil
 }
 
-// justify adds the decisions on an alert's labels to the write, where they do not
-// stand in the log.
-func (p *pass) justify(ctx context.Context, a store.Standing, audiences map[string]*policies.Audience, w *store.Write) error {
+// questions are those about an alert's labels, and whether the change can touch any.
+func (p *pass) questions(ctx context.Context, a store.Standing) (asked []policies.Query, affected bool, err error) {
 	for _, row := range a.Labels {
 		l, err := p.labelAt(ctx, row)
 		if err != nil {
-			return err
+			return nil, false, err
 		}
 		if l == nil {
 			continue
 		}
 		q := l.query
-		q.Alert = a.ID
-		digest := p.state.labelDigest(q)
-		if _, ok := audiences[digest]; ok {
-			continue
-		}
-		aud, err := p.state.decide(ctx, q)
-		if err != nil {
-			return err
-		}
-		audiences[digest] = aud
-		w.Entries = p.decisionEntry(w.Entries, p.state, digest, aud)
+		q.Alert = a.ID // an emergency may have been declared for it
+		affected = affected || l.affected || p.affects(q)
+		asked = append(asked, q)
 	}
-	return nil
+	return asked, affected, nil
 }
 
 // judge returns whether the change concerns a delivery, and the most that its
 // recipient may have of any portion now.
 func (p *pass) judge(ctx context.Context, u store.Unsettled) (concerned bool, most feed.Kind, err error) {
 	most = feed.None
-	concerned = u.Seen > p.seen || p.keys && u.State == store.Withheld // under rules that no pass has seen, or for its key
-	var asked []policies.Query
-	for _, row := range u.Alert.Labels {
-		l, err := p.labelAt(ctx, row)
-		if err != nil {
-			return false, most, err
-		}
-		if l == nil {
-			continue
-		}
-		q := l.query
-		q.Alert = u.Alert.ID // an emergency may have been declared for it
-		concerned = concerned || l.affected || p.affects(q)
-		asked = append(asked, q)
+	asked, concerned, err := p.questions(ctx, u.Alert)
+	if err != nil {
+		return false, most, err
+	}
+	if u.Seen > p.seen || p.keys && u.State == store.Withheld { // under rules that no pass has seen, or for its key
+		concerned = true
 	}
 	if !concerned {
 		return false, most, nil
@@ -414,20 +408,23 @@ func (p *pass) overEmergencies(ctx context.Context) error {
 // claims are hints, and a label says up to which statement it is settled. So a pass
 // ends, however often the rules change, and the next one takes up from there.
 func (p *pass) flush(ctx context.Context) error {
-	if _, err := p.ledger.commit(ctx, store.Write{Resettle: &p.next, Entries: p.entries}); err != nil {
+	if _, err := p.ledger.commit(ctx, store.Write{Resettle: &p.next, Entries: append(p.decided.entries, p.summary...)}); err != nil {
 		return err
 	}
-	p.state.record(p.decided)
-	p.next, p.entries = store.Resettle{}, nil
+	p.decided.recorded()
+	p.next, p.decided = store.Resettle{}, p.rulings(p.state)
 	clear(p.claimed)
-	clear(p.decided)
 	return nil
 }
 
-// summary is the entry of a pass that has changed something.
-func (p *pass) summary() []byte {
-	return p.entry(audit.Entry{Kind: audit.Settled, Actor: string(p.ID), Revision: p.state.world.Revision,
-		Policy: p.state.engine.Digest(), Resettled: &p.count})
+// finish writes what is left, and that all is settled under the state.
+func (p *pass) finish(ctx context.Context) error {
+	if p.count != (audit.Resettled{}) {
+		p.summary = [][]byte{p.entry(audit.Entry{Kind: audit.Settled, Actor: string(p.ID), Revision: p.state.world.Revision,
+			Policy: p.state.engine.Digest(), Resettled: &p.count})}
+	}
+	p.next.Settled = &store.Settled{Position: p.state.position, At: p.state.moment.at}
+	return p.flush(ctx)
 }
 
 func standingAlert(a store.Standing) *audit.Alert {

@@ -34,26 +34,25 @@ func (p *permit) redeem(v *view, recipient alert.MemberID) error {
 }
 
 // permit decides an alert for one recipient at the state's revision. It returns
-// nil where the recipient gets nothing of it; over says that it never will, whatever
-// is agreed: the alert has expired.
-func (h *Hub) permit(ctx context.Context, s *state, v *view, recipient alert.MemberID) (p *permit, over bool, err error) {
-	if h.Now().Unix() >= v.row.Expires {
-		return nil, true, nil
+// nil where the recipient gets nothing of it.
+func (h *Hub) permit(ctx context.Context, s *state, v *view, recipient alert.MemberID) (*permit, error) {
+	if h.expired(v.row) {
+		return nil, nil
 	}
 	// What no node could verify any more is not handed over: a key revoked back to
 	// before the alert was signed takes the alert with it.
 	if _, err := s.dir.NodeKey(v.row.Originator, v.row.IssuedAt)(v.kid); err != nil {
-		return nil, false, nil
+		return nil, nil
 	}
-	p = &permit{digest: v.row.Digest, recipient: recipient, state: s}
+	p := &permit{digest: v.row.Digest, recipient: recipient, state: s}
 	for _, portion := range v.portions {
 		q, err := h.query(ctx, v.row.Originator, v.row.ID, *portion.Label)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		aud, err := s.decide(ctx, q)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		if aud.Of(recipient) == feed.None {
 			continue
@@ -65,10 +64,12 @@ func (h *Hub) permit(ctx context.Context, s *state, v *view, recipient alert.Mem
 		p.releases = append(p.releases, r)
 	}
 	if len(p.releases) == 0 {
-		return nil, false, nil
+		return nil, nil
 	}
-	return p, false, nil
+	return p, nil
 }
+
+func (h *Hub) expired(a store.Alert) bool { return h.Now().Unix() >= a.Expires }
 
 // release redeems a permit for the delivery that it allows.
 func (h *Hub) release(p *permit, v *view, recipient alert.MemberID) (feed.Delivery, error) {
@@ -141,7 +142,7 @@ func (h *Hub) redeliver(ctx context.Context, s *state, recipient alert.MemberID,
 	if err := json.Unmarshal(d.Facts, &f); err != nil {
 		return feed.Item{}, problem.Wrap(problem.Internal, err, "")
 	}
-	now, _, err := h.permit(ctx, s, v, recipient)
+	now, err := h.permit(ctx, s, v, recipient)
 	if err != nil || now == nil || !covers(now.releases, f.Releases) || h.heldOut(f.Releases) {
 		return item, err
 	}

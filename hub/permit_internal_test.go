@@ -141,11 +141,13 @@ func TestViewKeepsABoundedNumberOfReductions(t *testing.T) {
 
 func TestRecordedDecisionsAreBounded(t *testing.T) {
 	s := &state{}
-	same := map[string]*policies.Audience{"label": nil}
-	for range maxRecorded + 10 {
-		s.record(same)
+	note := func(label string) {
+		(&rulings{state: s, audiences: map[string]*policies.Audience{label: nil}}).recorded()
 	}
-	s.record(map[string]*policies.Audience{"another": nil})
+	for range maxRecorded + 10 {
+		note("label")
+	}
+	note("another")
 	if _, ok := s.recorded.Load("another"); !ok {
 		t.Error("publishing often under one label uses up the memory for others")
 	}

@@ -143,34 +143,27 @@ func (s *state) summary() Rules { return Rules{s.world.Revision, s.engine.Digest
 
 // forecasts decides labelled portions of an alert and records that it was asked.
 func (h *Hub) forecasts(ctx context.Context, s *state, row store.Alert, portions []Labelled, entry audit.Entry) ([]Forecast, error) {
-	w := store.Write{}
 	entry.Revision, entry.Policy = s.world.Revision, s.engine.Digest()
-	audiences := make(map[string]*policies.Audience)
+	decided := h.rulings(s)
 	var out []Forecast
 	for _, p := range portions {
 		q, err := h.query(ctx, row.Originator, row.ID, p.Label)
 		if err != nil {
 			return nil, err
 		}
-		aud, err := s.decide(ctx, q)
+		digest, aud, err := decided.rule(ctx, q)
 		if err != nil {
 			return nil, err
 		}
-		digest := s.labelDigest(q)
 		entry.Portions = append(entry.Portions, audit.Portion{Portion: p.ID, Label: digest})
-		if _, ok := audiences[digest]; !ok {
-			audiences[digest] = aud
-			w.Entries = h.decisionEntry(w.Entries, s, digest, aud)
-		}
 		f := forecast(s, q, p.ID, aud, row.IssuedAt, row.Expires)
 		f.judge(s, q, aud, row, h.Now().Unix())
 		out = append(out, f)
 	}
-	w.Entries = append(w.Entries, h.entry(entry))
-	if _, err := h.ledger.commit(ctx, w); err != nil {
+	if _, err := h.ledger.commit(ctx, store.Write{Entries: append(decided.entries, h.entry(entry))}); err != nil {
 		return nil, err
 	}
-	s.record(audiences)
+	decided.recorded()
 	return out, nil
 }
 

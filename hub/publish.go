@@ -63,7 +63,7 @@ func (h *Hub) publish(ctx context.Context, s *state, member alert.MemberID, toke
 		receipt, err := h.again(ctx, row, err)
 		return receipt, named(row), err
 	}
-	write, audiences, err := h.accept(ctx, s, a, row)
+	write, decided, err := h.accept(ctx, s, a, row)
 	if err != nil {
 		return "", nil, err
 	}
@@ -76,7 +76,7 @@ func (h *Hub) publish(ctx context.Context, s *state, member alert.MemberID, toke
 	}
 	switch res.Outcome {
 	case store.Done:
-		s.record(audiences)
+		decided.recorded()
 		h.Metrics.accepted()
 		row.AcceptedAt, row.LogIndex = write.Accept.AcceptedAt, res.Index
 	case store.Replay:
@@ -193,22 +193,21 @@ func (h *Hub) again(ctx context.Context, row store.Alert, refusal error) (string
 }
 
 // accept decides every portion and makes the write that stores it all.
-func (h *Hub) accept(ctx context.Context, s *state, a *trust.VerifiedAlert, row store.Alert) (store.Write, map[string]*policies.Audience, error) {
+func (h *Hub) accept(ctx context.Context, s *state, a *trust.VerifiedAlert, row store.Alert) (store.Write, *rulings, error) {
 	row.AcceptedAt = h.Now().Unix()
 	w := store.Write{Seen: s.position, Accept: &store.Accept{Alert: row}}
 	admission := audit.Entry{Kind: audit.Admission, Actor: string(a.Issuer), Alert: named(row),
 		Revision: s.world.Revision, Policy: s.engine.Digest()}
-	audiences := make(map[string]*policies.Audience)
+	decided := h.rulings(s)
 	for _, p := range a.Portions {
 		q, err := h.query(ctx, a.Issuer, a.Subject, *p.Label)
 		if err != nil {
 			return store.Write{}, nil, err
 		}
-		aud, err := s.decide(ctx, q)
+		digest, aud, err := decided.rule(ctx, q)
 		if err != nil {
 			return store.Write{}, nil, err
 		}
-		digest := s.labelDigest(q)
 		settled, err := s.ofLabel(ctx, q)
 		if err != nil {
 			return store.Write{}, nil, err
@@ -217,19 +216,15 @@ func (h *Hub) accept(ctx context.Context, s *state, a *trust.VerifiedAlert, row 
 			store.Portion{ID: p.ID, LabelKey: p.Label.ReleaseKey(a.Subject), Audience: s.settledAs(settled)})
 		w.Accept.Recipients = append(w.Accept.Recipients, aud.Content()...)
 		w.Accept.Recipients = append(w.Accept.Recipients, aud.Existence()...)
-		if h.resettler.settled.Load() != s { // a later pass may not see that this was decided: see everybody
-			w.Accept.Recipients = append(w.Accept.Recipients, everybody(s.world, a.Issuer)...)
-		}
 		admission.Portions = append(admission.Portions, audit.Portion{Portion: p.ID, Label: digest})
-		if _, known := audiences[digest]; !known {
-			audiences[digest] = aud
-			w.Entries = h.decisionEntry(w.Entries, s, digest, aud)
-		}
+	}
+	if h.resettler.settled.Load() != s { // a later pass may not see that this was decided: see everybody
+		w.Accept.Recipients = append(w.Accept.Recipients, everybody(s.world, a.Issuer)...)
 	}
 	slices.Sort(w.Accept.Recipients)
 	w.Accept.Recipients = slices.Compact(w.Accept.Recipients)
-	w.Entries = append([][]byte{h.entry(admission)}, w.Entries...) // first: the receipt names its index
-	return w, audiences, nil
+	w.Entries = append([][]byte{h.entry(admission)}, decided.entries...) // first: the receipt names its index
+	return w, decided, nil
 }
 
 // everybody returns the members but one, for a delivery each that waits. While no pass
@@ -310,39 +305,6 @@ func (s *state) ofLabel(ctx context.Context, q policies.Query) (*policies.Audien
 		q.Alert = ""
 	}
 	return s.decide(ctx, q)
-}
-
-// decisionEntry appends the label's decision unless it stands in the log at this
-// revision. Two hubs, or two publishers at once, may both record it.
-func (h *Hub) decisionEntry(entries [][]byte, s *state, digest string, aud *policies.Audience) [][]byte {
-	if _, ok := s.recorded.Load(digest); ok {
-		return entries
-	}
-	return append(entries, h.entry(audit.Entry{Kind: audit.Decided, Actor: string(h.ID),
-		Revision: s.world.Revision, Policy: s.engine.Digest(),
-		Decision: &audit.Decision{Label: digest, Content: aud.Content(), Existence: aud.Existence(), Refused: aud.Refused()}}))
-}
-
-// maxRecorded bounds the memory of which decisions are in the log; past it
-// some are recorded twice.
-const maxRecorded = 1 << 16
-
-func (s *state) record(audiences map[string]*policies.Audience) {
-	for digest := range audiences {
-		if s.recordedCount.Load() >= maxRecorded {
-			return
-		}
-		if _, known := s.recorded.LoadOrStore(digest, nil); !known {
-			s.recordedCount.Add(1)
-		}
-	}
-}
-
-// labelDigest names a question and so its decision: SHA-256 of the originator, a
-// line feed and policies.World.Key.
-func (s *state) labelDigest(q policies.Query) string {
-	sum := sha256.Sum256([]byte(string(q.Originator) + "\n" + s.policy.Key(q)))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 func alertRow(a *trust.VerifiedAlert, token string) store.Alert {

@@ -12,7 +12,6 @@ import (
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/crypto/keys"
 	"github.com/entente-hub/entente/hub/store"
-	"github.com/entente-hub/entente/policies"
 )
 
 // Bounds on one page, so that a poll's memory does not grow with the backlog.
@@ -118,7 +117,7 @@ func (h *Hub) handOver(ctx context.Context, s *state, member alert.MemberID, f s
 			return nil, h.unmoved(ctx, member, f)
 		}
 		w := store.Write{Seen: s.position, HandOver: &store.HandOver{Recipient: member, After: f.Seq, Chain: f.Chain}}
-		items, audiences, err := h.prepare(ctx, s, member, pending, &w)
+		items, decided, err := h.prepare(ctx, s, member, pending, &w)
 		if err != nil {
 			return nil, err
 		}
@@ -132,7 +131,7 @@ func (h *Hub) handOver(ctx context.Context, s *state, member alert.MemberID, f s
 			}
 			return nil, errStale
 		}
-		s.record(audiences)
+		decided.recorded()
 		if s.lapsed(h.Now()) { // while it was being stored: it has its place, but is decided once more
 			return nil, errStale
 		}
@@ -147,9 +146,10 @@ func (h *Hub) handOver(ctx context.Context, s *state, member alert.MemberID, f s
 // prepare decides pending deliveries again and fills in the write.
 // With what is handed over or withheld goes why: the decisions at this revision,
 // where they do not stand in the log.
-func (h *Hub) prepare(ctx context.Context, s *state, member alert.MemberID, pending []store.Delivery, w *store.Write) ([]feed.Item, map[string]*policies.Audience, error) {
+func (h *Hub) prepare(ctx context.Context, s *state, member alert.MemberID, pending []store.Delivery, w *store.Write) ([]feed.Item, *rulings, error) {
 	var items []feed.Item
-	audiences := make(map[string]*policies.Audience)
+	decided := h.rulings(s)
+	var entries [][]byte
 	size := 0
 	for _, d := range pending {
 		if size += len(d.Alert.Token); size > maxPageBytes && len(items) > 0 {
@@ -159,23 +159,23 @@ func (h *Hub) prepare(ctx context.Context, s *state, member alert.MemberID, pend
 		if err != nil {
 			return nil, nil, problem.Wrap(problem.Internal, err, "")
 		}
-		p, over, err := h.permit(ctx, s, v, member)
+		p, err := h.permit(ctx, s, v, member)
 		if err != nil {
 			return nil, nil, err
 		}
-		if err := h.explain(ctx, s, v, audiences, w); err != nil {
+		if err := h.explain(ctx, v, decided); err != nil {
 			return nil, nil, err
 		}
 		e := audit.Entry{Actor: string(h.ID), Alert: named(d.Alert), Recipient: member,
 			Revision: s.world.Revision, Policy: s.engine.Digest()}
 		if p == nil {
-			if over { // no statement can bring it back
+			if h.expired(d.Alert) { // no statement can bring it back
 				w.HandOver.Dropped = append(w.HandOver.Dropped, d.ID)
 			} else {
 				w.HandOver.Withheld = append(w.HandOver.Withheld, d.ID)
 			}
 			e.Kind = audit.Withheld
-			w.Entries = append(w.Entries, h.entry(e))
+			entries = append(entries, h.entry(e))
 			continue
 		}
 		var before []feed.Release
@@ -198,9 +198,10 @@ func (h *Hub) prepare(ctx context.Context, s *state, member alert.MemberID, pend
 		}
 		items = append(items, item)
 		e.Kind, e.Seq, e.Releases = audit.Release, item.Seq, item.Delivery.Releases
-		w.Entries = append(w.Entries, h.entry(e))
+		entries = append(entries, h.entry(e))
 	}
-	return items, audiences, nil
+	w.Entries = append(decided.entries, entries...)
+	return items, decided, nil
 }
 
 // held returns the best that a recipient was handed of each portion of an alert
@@ -219,23 +220,16 @@ func (h *Hub) held(ctx context.Context, recipient alert.MemberID, alertRow int64
 	return f.holds(), nil
 }
 
-// explain adds the decisions on an alert's labels to the write.
-func (h *Hub) explain(ctx context.Context, s *state, v *view, audiences map[string]*policies.Audience, w *store.Write) error {
+// explain adds the decisions on an alert's labels to those that go into the log.
+func (h *Hub) explain(ctx context.Context, v *view, decided *rulings) error {
 	for _, portion := range v.portions {
 		q, err := h.query(ctx, v.row.Originator, v.row.ID, *portion.Label)
 		if err != nil {
 			return err
 		}
-		digest := s.labelDigest(q)
-		if _, ok := audiences[digest]; ok {
-			continue
-		}
-		aud, err := s.decide(ctx, q)
-		if err != nil {
+		if _, _, err := decided.rule(ctx, q); err != nil {
 			return err
 		}
-		audiences[digest] = aud
-		w.Entries = h.decisionEntry(w.Entries, s, digest, aud)
 	}
 	return nil
 }

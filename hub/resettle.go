@@ -2,13 +2,11 @@ package hub
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
 
 	"github.com/entente-hub/entente/api/audit"
 	"github.com/entente-hub/entente/hub/store"
-	"github.com/entente-hub/entente/policies"
 	"github.com/entente-hub/entente/trust"
 )
 
@@ -47,11 +45,9 @@ func (h *Hub) resettleAlways(ctx context.Context) {
 	retry := firstRetry
 	for {
 		wait := longestNap
-		switch err := h.Resettle(ctx); {
+		switch err := h.resettle(ctx); {
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, errStale):
-			continue
 		case err != nil:
 			h.Log.Warn("standing alerts could not be decided again; it is tried once more", "error", err.Error())
 			wait = retry
@@ -72,10 +68,8 @@ func (h *Hub) resettleAlways(ctx context.Context) {
 	}
 }
 
-// Resettle makes one pass, unless standing alerts are settled as of now. It must
-// not be called while Run is at work, which calls it. An error that wraps errStale
-// means that the rules have changed meanwhile.
-func (h *Hub) Resettle(ctx context.Context) error {
+// resettle makes one pass, unless standing alerts are settled as of now.
+func (h *Hub) resettle(ctx context.Context) error {
 	if err := h.refresh(ctx); err != nil {
 		return err
 	}
@@ -98,16 +92,10 @@ func (h *Hub) Resettle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p := &pass{Hub: h, state: s, at: h.Now().Unix(), seen: done.Position, labels: make(map[int64]*label), claimed: make(map[store.Claim]bool), decided: make(map[string]*policies.Audience)}
+	p := &pass{Hub: h, state: s, at: h.Now().Unix(), seen: done.Position, labels: make(map[int64]*label),
+		claimed: make(map[store.Claim]bool), decided: h.rulings(s)}
 	p.change(before)
 	if err := p.run(ctx); err != nil {
-		return err
-	}
-	if p.count != (audit.Resettled{}) {
-		p.entries = append(p.entries, p.summary())
-	}
-	p.next.Settled = &store.Settled{Position: s.position, At: s.moment.at}
-	if err := p.flush(ctx); err != nil {
 		return err
 	}
 	h.resettler.last = s

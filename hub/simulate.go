@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sort"
@@ -121,14 +122,20 @@ func newSimulator(ctx context.Context, deps Deps, c Candidate, since time.Time) 
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	h := &Hub{Deps: deps}
-	h.state.Store(&state{list: list{dir: trust.New(deps.Authority)}})
-	h.resettler.wake = make(chan struct{}, 1)
-	h.Metrics = NewMetrics(nil)
-	if err := h.refresh(ctx); err != nil {
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	l, err := readOn(ctx, deps.Store, list{dir: trust.New(deps.Authority)}, deps.Now(), 0)
+	if err != nil {
 		return nil, err
 	}
-	now := h.state.Load()
+	h, now := &Hub{Deps: deps}, &state{list: l}
+	if l.dir.Ready() {
+		now.world = l.dir.World(deps.Now())
+		if err := h.index(ctx, now); err != nil {
+			return nil, err
+		}
+	}
 	if now.policy == nil {
 		return nil, problem.New(problem.Unavailable, "there is no registry, or the policy in force is not one that this hub has")
 	}
@@ -136,7 +143,6 @@ func newSimulator(ctx context.Context, deps Deps, c Candidate, since time.Time) 
 	if then.engine == nil {
 		then.engine = now.engine
 	}
-	var err error
 	if then.world, err = now.dir.Suppose(deps.Now(), c.Bodies...); err != nil {
 		return nil, err
 	}

@@ -52,7 +52,9 @@ var mutations = map[string]func(*gen, *federation.World){
 	},
 	"agreement": func(g *gen, w *federation.World) {
 		a := g.agreement(50+g.IntN(20), slices.Concat(g.members, []alert.MemberID{stranger}))
-		w.Agreements = append(w.Agreements, a)
+		if !slices.ContainsFunc(w.Agreements, func(b federation.InForce) bool { return b.ID == a.ID }) {
+			w.Agreements = append(w.Agreements, a)
+		}
 	},
 	"amend": func(g *gen, w *federation.World) {
 		if len(w.Agreements) > 0 {

@@ -12,7 +12,8 @@ import (
 	"github.com/entente-hub/entente/api/federation"
 )
 
-var seedFlag = flag.Uint64("seed", 0, "seed of the random worlds; 0 takes one from the clock")
+// The seed stands, so that a run can be told from another by its tree alone.
+var seedFlag = flag.Uint64("seed", 1, "seed of the random worlds; 0 takes one from the clock")
 
 // newRand returns a source of chance whose seed a failing test prints.
 func newRand(t testing.TB) *rand.Rand {
