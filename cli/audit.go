@@ -29,7 +29,7 @@ that an entry changed or taken away later does not stay hidden.`,
 		},
 		Args: cobra.ArbitraryArgs,
 	}
-	c.AddCommand(auditVerifyCommand())
+	c.AddCommand(auditVerifyCommand(), auditCheckpointCommand())
 	return c
 }
 

@@ -71,9 +71,11 @@ does not verify.`,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(demoCommand(), initCommand(), hubCommand(), nodeCommand(), publishCommand(), previewCommand(),
-		inboxCommand(), showCommand(), statusCommand(), agreementCommand(), consentCommand(), emergencyCommand(), explainCommand(),
-		auditCommand(), policyCommand(), versionCommand())
+	root.AddCommand(demoCommand(), initCommand(), hubCommand(), nodeCommand(), publishCommand(), draftCommand(), previewCommand(),
+		inboxCommand(), showCommand(), diffCommand(), outboxCommand(), recallCommand(), holdersCommand(),
+		statusCommand(), agreementCommand(), consentCommand(), emergencyCommand(), explainCommand(),
+		feedbackCommand(), requestCommand(), answerCommand(), refuseCommand(), requestsCommand(),
+		auditCommand(), backupCommand(), restoreCommand(), policyCommand(), versionCommand())
 	for _, c := range root.Commands() {
 		if c.Args == nil {
 			c.Args = noArgs

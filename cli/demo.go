@@ -37,7 +37,8 @@ func demoCommand() *cobra.Command {
 		Long: `Makes a federation of four members in a fresh folder, starts its hub and four
 nodes on loopback, publishes three alerts, shows who got which part and why, suspends
 an agreement while an alert is on its way, lets a fifth member in that catches up,
-attacks it three ways, and verifies the audit log. It ends with exit code 0 only
+corrects an alert and takes it back until it is erased everywhere, attacks it three ways,
+and verifies the audit log. It ends with exit code 0 only
 if every one of these came out as it must.
 
 With --serve everything stays up, and the output tells how to go on from another
@@ -70,7 +71,7 @@ type demo struct {
 	alerts  []*demoAlert
 	refused int // attacks that were refused as they must
 	later   int // admissions after those of alerts
-	handed  int // releases of these, and to who joined
+	handed  int // releases of these, notices too, and to who joined
 }
 
 // demoAlert is an alert of the demo and what must become of it, written down
@@ -128,7 +129,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 	defer stop()
 	g, running := errgroup.WithContext(running)
 	err = d.start(running, g)
-	for _, step := range []func(context.Context) error{d.publishAll, d.showInboxes, d.changeRules, d.attack, d.audit, d.stay} {
+	for _, step := range []func(context.Context) error{d.publishAll, d.showInboxes, d.changeRules, d.endLife, d.attack, d.audit, d.stay} {
 		if err == nil {
 			err = step(running)
 		}

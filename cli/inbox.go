@@ -34,6 +34,10 @@ each portion that its deliveries brought and the node still holds. One that is d
 less, moves to its new place, with the one before beside it: "12 (was 3)". So with
 --after and the last number that you have seen you miss nothing.
 
+STANDING says whether a version is the last that is here (current), whether a later one
+stands in its place (superseded by 2), or whether the originator has recalled the alert:
+then the reason stands below. So does what has been erased, when and why.
+
 Where the node has a directory of users, name one with --user and what is to be read
 for with --purpose: what that user may not have is not there. Lists then go on from
 --cursor, which stands with each alert in the place of the number.`,
@@ -124,14 +128,23 @@ func printInbox(w io.Writer, list []nodeapi.Received, byUser bool) error {
 			}
 			parts = append(parts, part)
 		}
+		if re := referring(a.Re); re != "" {
+			parts = append(parts, "("+re+")")
+		}
+		if len(parts) == 0 {
+			parts = []string{"-"}
+		}
 		rows = append(rows, []string{place(a), fmt.Sprintf("%s/%s/%d", a.Originator, a.Id, a.Version),
-			a.ReceivedAt.Local().Format(time.DateTime), a.Banner, strings.Join(parts, " ")})
+			a.ReceivedAt.Local().Format(time.DateTime), standingOf(a), a.Banner, strings.Join(parts, " ")})
+		for _, line := range lifeOf(a) {
+			rows = append(rows, []string{"", "", "", "", "", indent + string(line)})
+		}
 	}
 	seq := "SEQ"
 	if byUser {
 		seq = "CURSOR"
 	}
-	return table(w, []string{seq, "ALERT", "RECEIVED", "BANNER", "PORTIONS"}, rows)
+	return table(w, []string{seq, "ALERT", "RECEIVED", "STANDING", "BANNER", "PORTIONS"}, rows)
 }
 
 // place is where an alert stands in the inbox, and where it stood before; for a
@@ -159,7 +172,11 @@ objects. The level is told by its name in your member's own marking scheme, with
 what the originator wrote and in which scheme: a level for which yours has no name
 goes by the federation's, and is said to be without equivalent. A portion that came
 by an emergency release is marked, with the threat and when it ends. All is verified
-again, up to the originator's root, before it is shown.`,
+again, up to the originator's root, before it is shown.
+
+An alert that has been recalled is marked, with the reason, and one that a later version has
+superseded; what has been erased of it is named, and when and why. entente diff tells what
+the later version has changed.`,
 		Example: "  entente show XA/01954c7e-8f5e-7d3a-9c1b-2f4a6b8c0d1e/1 --config nodes/XB/node.yaml",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -217,6 +234,15 @@ func printAlert(w io.Writer, a *nodeapi.ReceivedAlert) error {
 	s := a.Summary
 	printf(w, "%s\n\nalert      %s/%s/%d\nitem       %s\nsigned by  %s\nissued     %s\nexpires    %s\nwithheld or decoy  %d places\n", s.Banner,
 		s.Originator, s.Id, s.Version, place(s), a.SignedBy, s.IssuedAt.Format(time.RFC3339), s.Expires.Format(time.RFC3339), a.WithheldOrDecoy)
+	if re := referring(s.Re); re != "" {
+		printf(w, "feedback   %s\n", re)
+	}
+	if standing := standingOf(s); standing != current {
+		printf(w, "standing   %s\n", standing)
+	}
+	for _, line := range lifeOf(s) {
+		printf(w, "           %s\n", line)
+	}
 	for _, p := range a.Portions {
 		printPortion(w, p)
 	}
@@ -313,6 +339,8 @@ func printStatus(w io.Writer, s *nodeapi.Status) error {
 		{"member", s.Member}, {"hub", s.Hub}, {"following", strconv.FormatBool(s.Following)},
 		{"cursor", strconv.FormatInt(s.Cursor, 10)}, {"inbox", strconv.FormatInt(s.Inbox, 10)},
 		{"outbox", fmt.Sprintf("%d queued, %d accepted, %d refused", s.Outbox.Queued, s.Outbox.Accepted, s.Outbox.Refused)},
+		{"requests", fmt.Sprintf("%d open and %d late to others, %d open and %d late from others", s.Requests.AskingOpen,
+			s.Requests.AskingLate, s.Requests.AskedOpen, s.Requests.AskedLate)},
 		{"revision", s.Revision},
 	}
 	if s.LastContact != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/federation"
+	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/api/hubapi"
 	"github.com/entente-hub/entente/api/nodeapi"
 	"github.com/entente-hub/entente/api/problem"
@@ -98,6 +99,7 @@ func screens(t *testing.T, text string) map[string]func(io.Writer) error {
 		t.Fatal(err)
 	}
 	terms.Title = text
+	recall, purged := &alert.Recall{Mode: alert.RecallMode(text), Reason: text}, &[]nodeapi.Purged{{Cause: feed.Cause(text), Portions: []string{text}}}
 	emergency := &nodeapi.EmergencyRelease{Threat: text, Duty: text, Until: at}
 	suspended := nodeapi.Agreement{Id: text, State: nodeapi.Suspended, Terms: *terms, SuspendedBy: &[]nodeapi.SuspendedBy{{Party: "XB", Reason: &text}}}
 	decided := hubapi.MemberDecision{Member: text, Release: hubapi.MemberDecisionRelease(text), Message: &text, Codes: &[]string{text},
@@ -131,10 +133,11 @@ func screens(t *testing.T, text string) map[string]func(io.Writer) error {
 			return printState(w, text, &hubapi.ProposalState{Digest: text, Missing: []string{text}}, false)
 		},
 		"inbox": func(w io.Writer) error {
-			return printInbox(w, []nodeapi.Received{{Id: text, Originator: text, Banner: text, Cursor: &text, Portions: []nodeapi.ReceivedPortion{{Portion: text}}}}, true)
+			return printInbox(w, []nodeapi.Received{{Id: text, Originator: text, Banner: text, Cursor: &text, Portions: []nodeapi.ReceivedPortion{{Portion: text}},
+				Recall: recall, Purged: purged}}, true)
 		},
 		"show": func(w io.Writer) error {
-			return printAlert(w, &nodeapi.ReceivedAlert{SignedBy: text, Summary: nodeapi.Received{Banner: text, Originator: text, Id: text},
+			return printAlert(w, &nodeapi.ReceivedAlert{SignedBy: text, Summary: nodeapi.Received{Banner: text, Originator: text, Id: text, Recall: recall, Purged: purged},
 				Portions: []nodeapi.HeldPortion{{Portion: text, Notice: &text, ShownAs: &text, ShownIn: &text, MarkedAs: &text, MarkedIn: &text, WithoutEquivalent: new(true),
 					Grading: &alert.Grading{}, Emergency: emergency, Objects: &[]json.RawMessage{object}}}})
 		},
@@ -146,7 +149,23 @@ func screens(t *testing.T, text string) map[string]func(io.Writer) error {
 		},
 		"preview": func(w io.Writer) error { return errors.Join(printAudience(w, &audience), printReasons(w, &audience)) },
 		"publish": func(w io.Writer) error {
-			return printOutgoing(w, &nodeapi.Outgoing{Id: text, Digest: text, LastError: &text}, false)
+			return printOutgoing(w, &nodeapi.Outgoing{Id: text, Digest: text, LastError: &text, Recall: recall}, false)
+		},
+		"outbox": func(w io.Writer) error {
+			return printOutbox(w, []nodeapi.Outgoing{{Id: text, State: nodeapi.OutgoingState(text), Recall: recall, LastError: &text, Problem: &text, Codes: &[]string{text}}})
+		},
+		"holders": func(w io.Writer) error {
+			return printHolders(w, &nodeapi.HolderList{Id: text, Recall: recall, Members: []nodeapi.Holder{{Member: text, Faults: []string{text},
+				Held: []nodeapi.HeldVersion{{Portions: []string{text}}}, Purged: []nodeapi.PurgedVersion{{Cause: feed.Cause(text), Portions: []string{text}}}}}})
+		},
+		"diff": func(w io.Writer) error {
+			kind, value := feed.Kind(text), string(object)
+			fields := []nodeapi.FieldDiff{{Path: text, Old: &value, New: &value}}
+			return printDiff(w, &nodeapi.Diff{Originator: text, Id: text, Recall: recall, Portions: []nodeapi.PortionDiff{{Portion: text, Change: "changed", Before: &kind,
+				Fields: fields, Objects: []nodeapi.ObjectDiff{{Id: text, Change: "changed", Fields: fields}}}}})
+		},
+		"changes": func(w io.Writer) error {
+			return printChanges(w, []effect{{member: text, loses: []string{text}, keeps: []string{text}, gains: []string{text}}})
 		},
 		"status": func(w io.Writer) error {
 			return printStatus(w, &nodeapi.Status{Hub: text, Revision: text, LastError: &text, Alarms: []nodeapi.Alarm{{Kind: text, Detail: text}}})

@@ -34,23 +34,29 @@ func (f *draftFlags) add(c *cobra.Command) {
 
 // load reads both files and connects to the node.
 func (f *draftFlags) load() (*nodeserver.Client, nodeapi.Draft, error) {
-	var d nodeapi.Draft
-	if f.objects == "" || f.labels == "" {
-		return nil, d, usage("--objects and --labels are needed")
-	}
-	objects, err := loadObjects(f.objects)
+	d, err := readDraft(f.objects, f.labels)
 	if err != nil {
 		return nil, d, err
-	}
-	plan, err := loadPlan(f.labels)
-	if err != nil {
-		return nil, d, err
-	}
-	if _, err := plan.Split(objects); err != nil {
-		return nil, d, usage("%s and %s: %v", f.objects, f.labels, err)
 	}
 	client, err := nodeClient(f.config)
-	return client, nodeapi.Draft{Objects: objects, Plan: plan}, err
+	return client, d, err
+}
+
+// readDraft reads a file of objects and a label file.
+func readDraft(objectFile, labelFile string) (d nodeapi.Draft, err error) {
+	if objectFile == "" || labelFile == "" {
+		return d, usage("--objects and --labels are needed")
+	}
+	if d.Objects, err = loadObjects(objectFile); err != nil {
+		return d, err
+	}
+	if d.Plan, err = loadPlan(labelFile); err != nil {
+		return d, err
+	}
+	if _, err := d.Plan.Split(d.Objects); err != nil {
+		return d, usage("%s and %s: %v", objectFile, labelFile, err)
+	}
+	return d, nil
 }
 
 // misdrafted marks the answer that a draft is malformed as a slip in its files: some,
@@ -80,6 +86,7 @@ func nodeClient(config string) (*nodeserver.Client, error) {
 
 func publishCommand() *cobra.Command {
 	var f draftFlags
+	var supersede string
 	var wait time.Duration
 	c := &cobra.Command{
 		Use:   "publish --config node.yaml --objects bundle.json --labels labels.yaml",
@@ -92,6 +99,11 @@ code 4: the alert stays in the outbox and is sent as soon as the hub takes it.
 Do not publish it again. With --wait 0 to have it queued is all that is asked,
 and exit code 0.
 
+With --supersede it is the next version of an alert of your member's own, whole: whoever
+had an earlier version is told, gets what this one releases, and erases what it does
+not release to it any more. The command then says who loses and who gains what, where the
+hub can be asked. To take an alert back altogether there is entente recall.
+
 ` + labelFileHelp(),
 		Example: "  entente publish --config nodes/XA/node.yaml --objects crossing.json --labels crossing.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -100,28 +112,47 @@ and exit code 0.
 				return err
 			}
 			defer client.Close()
-			out, err := client.Publish(cmd.Context(), draft)
-			if err != nil {
-				return misdrafted(err)
-			}
-			if wait > 0 {
-				if out, err = awaitReceipt(cmd.Context(), client, out, wait); err != nil {
-					return err
-				}
-			}
-			if err := printOutgoing(cmd.OutOrStdout(), out, f.asJSON); err != nil {
-				return err
-			}
-			if wait > 0 && out.State == nodeapi.Queued {
-				return problem.New(problem.Unavailable, "no receipt from the hub within %s; the alert is safe in the node's outbox "+
-					"and will be sent: do not publish it again; entente status tells when the outbox is empty", wait)
-			}
-			return nil
+			return publish(cmd, client, draft, supersede, wait, f.asJSON)
 		},
 	}
 	f.add(c)
+	c.Flags().StringVar(&supersede, "supersede", "", "the alert of which this is the next version")
 	c.Flags().DurationVar(&wait, "wait", 10*time.Second, "how long to wait for the hub's receipt; 0: not at all")
 	return c
+}
+
+// publish publishes a draft, as the next version of supersede unless that is "".
+func publish(cmd *cobra.Command, client *nodeserver.Client, draft nodeapi.Draft, supersede string, wait time.Duration, asJSON bool) error {
+	ctx, w := cmd.Context(), cmd.OutOrStdout()
+	changes := func(io.Writer) error { return nil }
+	if supersede != "" {
+		if _, err := alert.ParseID(supersede); err != nil {
+			return usage("--supersede: %v", err)
+		}
+		if draft.Supersedes = &supersede; !asJSON {
+			changes = whatChanges(ctx, client, draft)
+		}
+	}
+	out, err := client.Publish(ctx, draft)
+	if err != nil {
+		return misdrafted(err)
+	}
+	if wait > 0 {
+		if out, err = awaitReceipt(ctx, client, out, wait); err != nil {
+			return err
+		}
+	}
+	if err := printOutgoing(w, out, asJSON); err != nil {
+		return err
+	}
+	if err := changes(w); err != nil {
+		return err
+	}
+	if wait > 0 && out.State == nodeapi.Queued {
+		return problem.New(problem.Unavailable, "no receipt from the hub within %s; the alert is safe in the node's outbox "+
+			"and will be sent: do not publish it again; entente status tells when the outbox is empty", wait)
+	}
+	return nil
 }
 
 // pollEvery is how often a waiting command asks its own node.
@@ -160,9 +191,15 @@ func printOutgoing(w io.Writer, out *nodeapi.Outgoing, asJSON bool) error {
 		}
 	} else {
 		printf(w, "alert    %s version %d\nstate    %s\ndigest   %s\n", out.Id, out.Version, out.State, out.Digest)
+		if out.Recall != nil {
+			printf(w, "%s\n", recalled(*out.Recall))
+		}
 		if out.LastError != nil && *out.LastError != "" {
 			printf(w, "error    %s\n", *out.LastError)
 		}
+	}
+	if !asJSON && out.ReleasedBy != nil {
+		printf(w, "author   %s\nreleaser %s\n", given(out.Author), *out.ReleasedBy)
 	}
 	if out.State != nodeapi.Refused {
 		return nil

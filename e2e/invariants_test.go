@@ -85,8 +85,8 @@ type verdict struct {
 }
 
 // check ends every part with SIGKILL, opens what they leave behind, and holds it all
-// against what was published and what must become of it.
-func (f *world) check(tr *traffic, notes [][]byte, mayVary ...alert.PortionID) {
+// against what was published and what must become of it. It returns what it opened.
+func (f *world) check(tr *traffic, notes [][]byte, mayVary ...alert.PortionID) *verdict {
 	t := f.t
 	t.Helper()
 	f.checkReadable()
@@ -111,6 +111,7 @@ func (f *world) check(tr *traffic, notes [][]byte, mayVary ...alert.PortionID) {
 	for _, m := range f.members {
 		v.checkInbox(m)
 	}
+	return v
 }
 
 // checkReadable reads every inbox through the nodes' interfaces: what they show

@@ -11,6 +11,9 @@
 //   - BenchmarkLatency: from publish to verified in the last inbox, beside a
 //     relay of the same bytes without policy, signatures or audit:
 //     go test ./e2e -run '^$' -bench Latency -timeout 10m
+//   - TestFailover: PostgreSQL under Patroni on etcd, two hubs, and each part of it
+//     killed in turn while all publish; takes minutes and Debian's packages:
+//     go test ./e2e -run Failover -failover 1 -v -timeout 0
 //   - TestSoak: random publishing, kills and changes of statements for as long as
 //     one likes:
 //     go test ./e2e -run Soak -soak 10m -seed 7 -timeout 0

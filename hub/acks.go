@@ -6,25 +6,33 @@ import (
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/audit"
+	"github.com/entente-hub/entente/api/federation"
 	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/api/problem"
-	"github.com/entente-hub/entente/crypto/keys"
 	"github.com/entente-hub/entente/hub/store"
 )
+
+type hubID = federation.HubID
 
 // Acknowledge stores a member's signed acknowledgements, at most feed.MaxPage. One
 // that does not hold ends it; what was stored before stays.
 func (h *Hub) Acknowledge(ctx context.Context, member alert.MemberID, acks []string) error {
+	return h.takeAll(ctx, member, acks, h.storeAcks)
+}
+
+// takeAll stores a member's signed messages with a function that stores the first of
+// them at one state, and says how many.
+func (h *Hub) takeAll(ctx context.Context, member alert.MemberID, list []string, take func(context.Context, *state, alert.MemberID, []string) (int, error)) error {
 	s, err := h.current(ctx)
 	if err != nil {
 		return err
 	}
 	for {
-		done, err := h.acknowledge(ctx, s, member, acks)
+		done, err := take(ctx, s, member, list)
 		if err == nil {
 			return nil
 		}
-		acks = acks[done:]
+		list = list[done:]
 		if !errors.Is(err, errStale) && !isJudgement(err) {
 			return err
 		}
@@ -39,14 +47,18 @@ func (h *Hub) Acknowledge(ctx context.Context, member alert.MemberID, acks []str
 	}
 }
 
-// acknowledge stores acknowledgements at one state, in one transaction as far as
+// storeAcks stores acknowledgements at one state, in one transaction as far as
 // they verify. It returns how many are stored; a refusal comes unrecorded.
-func (h *Hub) acknowledge(ctx context.Context, s *state, member alert.MemberID, acks []string) (int, error) {
+func (h *Hub) storeAcks(ctx context.Context, s *state, member alert.MemberID, acks []string) (int, error) {
 	var writes []store.Write
 	var refusal error
 	for _, jws := range acks {
 		var a feed.Ack
-		if a, refusal = h.readAck(s, member, jws); refusal != nil {
+		refusal = h.verifySigned(s, member, jws, feed.AckType, func(payload []byte) (sig signed, err error) {
+			a, err = feed.Parse[feed.Ack](payload)
+			return signed{a.Issuer, a.Hub, a.IssuedAt}, err
+		})
+		if refusal != nil {
 			break
 		}
 		writes = append(writes, store.Write{
@@ -56,6 +68,11 @@ func (h *Hub) acknowledge(ctx context.Context, s *state, member alert.MemberID, 
 				Recipient: member, Seq: a.Seq, Proof: jws})},
 		})
 	}
+	return h.commitSigned(ctx, writes, refusal)
+}
+
+// commitSigned commits what verified, and returns how many were stored.
+func (h *Hub) commitSigned(ctx context.Context, writes []store.Write, refusal error) (int, error) {
 	if len(writes) == 0 {
 		return 0, refusal
 	}
@@ -72,33 +89,4 @@ func (h *Hub) acknowledge(ctx context.Context, s *state, member alert.MemberID, 
 		}
 	}
 	return len(writes), refusal
-}
-
-// readAck verifies an acknowledgement with a key that was good when it was
-// signed, which may be a while ago, and has not been revoked since.
-func (h *Hub) readAck(s *state, member alert.MemberID, jws string) (feed.Ack, error) {
-	now := h.Now()
-	var a feed.Ack
-	_, kid, err := keys.VerifyParsed(jws, feed.AckType, func(payload []byte) (lookup keys.Lookup, err error) {
-		if a, err = feed.Parse[feed.Ack](payload); err != nil {
-			return nil, problem.New(problem.Malformed, "%w", err)
-		}
-		return s.dir.NodeKey(member, a.IssuedAt), nil
-	})
-	var p *problem.Error
-	switch {
-	case errors.As(err, &p):
-		return feed.Ack{}, p
-	case err != nil:
-		return feed.Ack{}, problem.New(problem.BadSignature, "acknowledgement: %w", err)
-	case s.dir.Revoked(kid, now.Unix()):
-		return feed.Ack{}, problem.New(problem.BadSignature, "acknowledgement: key %s has been revoked", kid)
-	case a.IssuedAt > now.Add(skew).Unix():
-		return feed.Ack{}, problem.New(problem.NotYetValid, "the acknowledgement is dated in the future")
-	case a.Issuer != member:
-		return feed.Ack{}, problem.New(problem.WrongMember, "%s can not acknowledge in another member's name", member)
-	case a.Hub != h.ID || a.Seq < 1:
-		return feed.Ack{}, problem.New(problem.Malformed, "the acknowledgement is not one of this hub's feed")
-	}
-	return a, nil
 }

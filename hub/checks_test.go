@@ -35,11 +35,12 @@ func (w *world) entries() []audit.Entry {
 	}
 }
 
-// acted is the log without what a pass over standing alerts leaves in it.
+// acted is the log without what a pass over standing alerts leaves in it, or the erasure
+// of what has ended.
 func (w *world) acted() []audit.Entry {
 	w.Helper()
 	return slices.DeleteFunc(w.entries(), func(e audit.Entry) bool {
-		return e.Kind == audit.Settled || e.Actor == "hub" && (e.Kind == audit.Decided || e.Kind == audit.Withheld)
+		return e.Kind == audit.Settled || e.Kind == audit.Erased || e.Actor == "hub" && (e.Kind == audit.Decided || e.Kind == audit.Withheld)
 	})
 }
 

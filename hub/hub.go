@@ -49,6 +49,7 @@ type Hub struct {
 	engines engines
 
 	resettler resettler
+	eraser    eraser
 
 	// calm is held by a hand-over that statements have overtaken again and again, so
 	// that no more come meanwhile; who brings one holds it for reading.
@@ -86,7 +87,8 @@ func New(ctx context.Context, d Deps) (*Hub, error) {
 	d.Signer = keys.Batch(d.Signer)
 	h := &Hub{Deps: d, drain: make(chan struct{})}
 	h.resettler.wake = make(chan struct{}, 1)
-	h.ledger = newLedger(d.Store, d.Metrics, h.waiters.wake)
+	h.eraser.wake = make(chan struct{}, 1)
+	h.ledger = newLedger(d.Store, d.Metrics, h.waiters.wake, h.waiters.wakeAll)
 	h.state.Store(&state{list: list{dir: trust.New(d.Authority)}})
 	// Statements that do not verify, as when the clock stands far behind, are for
 	// Ready to tell: until they do nothing is decided.
@@ -108,6 +110,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	var listening sync.WaitGroup
 	listening.Go(func() { h.listen(ctx, wakes) })
 	listening.Go(func() { h.resettleAlways(ctx) })
+	listening.Go(func() { h.eraseAlways(ctx) })
 	h.ledger.run(ctx)
 	listening.Wait() // nothing touches the store once Run has returned
 	return nil

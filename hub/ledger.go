@@ -24,6 +24,7 @@ type ledger struct {
 	stopped chan struct{} // closed once nothing is committed any more
 	metrics *Metrics
 	wake    func([]alert.MemberID) // told who may have something to fetch
+	wakeAll func()                 // told that anybody may
 }
 
 // job is one caller's writes, which go into one transaction in their order.
@@ -37,8 +38,8 @@ type outcome struct {
 	err     error
 }
 
-func newLedger(s store.Store, m *Metrics, wake func([]alert.MemberID)) *ledger {
-	return &ledger{store: s, jobs: make(chan job), stopped: make(chan struct{}), metrics: m, wake: wake}
+func newLedger(s store.Store, m *Metrics, wake func([]alert.MemberID), wakeAll func()) *ledger {
+	return &ledger{store: s, jobs: make(chan job), stopped: make(chan struct{}), metrics: m, wake: wake, wakeAll: wakeAll}
 }
 
 var errStopping = errors.New("the hub is stopping")
@@ -149,6 +150,12 @@ func (l *ledger) commitGroup(ctx context.Context, group []job) {
 			// failure of what was stored all the same.
 			if err != nil || o.results[i].Outcome == store.Done {
 				l.wake(fetchable(w))
+			}
+			switch {
+			case err == nil:
+				l.wake(o.results[i].Woken)
+			case w.Accept != nil && w.Accept.Version > 1: // it goes to more than it names, if it was stored
+				l.wakeAll()
 			}
 		}
 		j.result <- o

@@ -235,8 +235,8 @@ func (p *pass) overUnsettled(ctx context.Context) error {
 			switch {
 			case err != nil:
 				return err
-			case !concerned || u.State == store.Pending && kind != feed.None:
-			case kind != feed.None:
+			case !concerned || u.State == store.Pending && (kind != feed.None || u.Alert.Version > 1): // a later version may have to be told of
+			case kind != feed.None || p.keys && u.State == store.Withheld && u.Alert.Version > 1: // or it is told of the version
 				if gains, err := p.gains(ctx, u); err != nil {
 					return err
 				} else if !gains {
@@ -260,7 +260,7 @@ func (p *pass) overUnsettled(ctx context.Context) error {
 // gains reports whether a recipient may have more than it was handed last, or better
 // terms; so does whatever was withheld. Of what is on its way only little is asked for.
 func (p *pass) gains(ctx context.Context, u store.Unsettled) (bool, error) {
-	if u.State == store.Withheld {
+	if u.State == store.Withheld && !u.Alert.Refers {
 		return true, nil
 	}
 	row, err := p.Store.Alert(ctx, u.Alert.Originator, u.Alert.ID, u.Alert.Version)
@@ -271,7 +271,7 @@ func (p *pass) gains(ctx context.Context, u store.Unsettled) (bool, error) {
 	if err != nil {
 		return false, problem.Wrap(problem.Internal, err, "")
 	}
-	permit, err := p.permit(ctx, p.state, v, u.Recipient)
+	permit, err := p.permit(ctx, p.state, v, u.Recipient, false)
 	if err != nil || permit == nil {
 		return false, err
 	}
@@ -353,7 +353,8 @@ func (p *pass) judge(ctx context.Context, u store.Unsettled) (concerned bool, mo
 	if err != nil {
 		return false, most, err
 	}
-	if u.Seen > p.seen || p.keys && u.State == store.Withheld { // under rules that no pass has seen, or for its key
+	// Under rules that no pass has seen, for its key, or for what it refers to.
+	if u.Seen > p.seen || u.State == store.Withheld && (p.keys || u.Alert.Refers) {
 		concerned = true
 	}
 	if !concerned {

@@ -34,39 +34,58 @@ func (p *permit) redeem(v *view, recipient alert.MemberID) error {
 }
 
 // permit decides an alert for one recipient at the state's revision. It returns
-// nil where the recipient gets nothing of it.
-func (h *Hub) permit(ctx context.Context, s *state, v *view, recipient alert.MemberID) (*permit, error) {
-	if h.expired(v.row) {
-		return nil, nil
-	}
+// nil where the recipient gets nothing of it. Where follows says that it was handed over
+// a version before it gets at least the signed text of this one, whatever the rules say
+// now: that tells that what is held is over.
+func (h *Hub) permit(ctx context.Context, s *state, v *view, recipient alert.MemberID, follows bool) (*permit, error) {
+	return h.permitAt(ctx, s, v, recipient, follows, 0)
+}
+
+// permitAt is permit for an alert that stands depth references away from the one that
+// is asked about.
+func (h *Hub) permitAt(ctx context.Context, s *state, v *view, recipient alert.MemberID, follows bool, depth int) (*permit, error) {
 	// What no node could verify any more is not handed over: a key revoked back to
 	// before the alert was signed takes the alert with it.
 	if _, err := s.dir.NodeKey(v.row.Originator, v.row.IssuedAt)(v.kid); err != nil {
 		return nil, nil
 	}
-	p := &permit{digest: v.row.Digest, recipient: recipient, state: s}
+	p := &permit{digest: v.row.Digest, recipient: recipient, state: s, releases: []feed.Release{}}
+	if err := h.decideAll(ctx, s, v, p, depth); err != nil {
+		return nil, err
+	}
+	if len(p.releases) == 0 && !follows {
+		return nil, nil
+	}
+	return p, nil
+}
+
+// decideAll adds what is released of an alert that has not expired to its permit.
+func (h *Hub) decideAll(ctx context.Context, s *state, v *view, p *permit, depth int) error {
+	if h.expired(v.row) {
+		return nil
+	}
+	if concerned, err := h.concerned(ctx, s, v, p.recipient, depth); err != nil || !concerned {
+		return err
+	}
 	for _, portion := range v.portions {
 		q, err := h.query(ctx, v.row.Originator, v.row.ID, *portion.Label)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		aud, err := s.decide(ctx, q)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if aud.Of(recipient) == feed.None {
+		if aud.Of(p.recipient) == feed.None {
 			continue
 		}
-		r := s.policy.Release(aud, recipient, portion.ID, q, v.row.IssuedAt, v.row.Expires)
+		r := s.policy.Release(aud, p.recipient, portion.ID, q, v.row.IssuedAt, v.row.Expires)
 		if r.Kind == feed.None || r.Obligations != nil && r.Obligations.HoldUntil <= h.Now().Unix() {
 			continue // not to be stated in full, or lawful holding has ended before it began
 		}
 		p.releases = append(p.releases, r)
 	}
-	if len(p.releases) == 0 {
-		return nil, nil
-	}
-	return p, nil
+	return nil
 }
 
 func (h *Hub) expired(a store.Alert) bool { return h.Now().Unix() >= a.Expires }
@@ -134,6 +153,9 @@ func united(before, now []feed.Release) []feed.Release {
 // longer have all of it.
 func (h *Hub) redeliver(ctx context.Context, s *state, recipient alert.MemberID, d store.Delivery) (feed.Item, error) {
 	item := feed.Item{Seq: d.Seq, Digest: d.Digest}
+	if d.Superseded { // what is over is not handed over again
+		return item, nil
+	}
 	v, err := h.views.of(d.Alert)
 	if err != nil {
 		return feed.Item{}, problem.Wrap(problem.Internal, err, "")
@@ -142,7 +164,7 @@ func (h *Hub) redeliver(ctx context.Context, s *state, recipient alert.MemberID,
 	if err := json.Unmarshal(d.Facts, &f); err != nil {
 		return feed.Item{}, problem.Wrap(problem.Internal, err, "")
 	}
-	now, err := h.permit(ctx, s, v, recipient)
+	now, err := h.permit(ctx, s, v, recipient, d.Follows)
 	if err != nil || now == nil || !covers(now.releases, f.Releases) || h.heldOut(f.Releases) {
 		return item, err
 	}

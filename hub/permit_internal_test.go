@@ -109,7 +109,7 @@ func TestMalformedWriteDoesNotSpoilItsGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	l := newLedger(st, NewMetrics(nil), func([]alert.MemberID) {})
+	l := newLedger(st, NewMetrics(nil), func([]alert.MemberID) {}, func() {})
 	results := []chan outcome{make(chan outcome, 1), make(chan outcome, 1), make(chan outcome, 1)}
 	l.commitGroup(t.Context(), []job{
 		{[]store.Write{{Entries: [][]byte{[]byte("a")}}}, results[0]},

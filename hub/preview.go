@@ -82,9 +82,9 @@ func (h *Hub) Explain(ctx context.Context, member alert.MemberID, id alert.ID, v
 	} else if err != nil {
 		return Rules{}, nil, unavailable(err)
 	}
-	v, err := h.views.of(*row)
+	v, err := h.own(ctx, *row)
 	if err != nil {
-		return Rules{}, nil, problem.Wrap(problem.Internal, err, "")
+		return Rules{}, nil, h.refuse(ctx, string(member), nil, err)
 	}
 	var portions []Labelled
 	for _, p := range v.portions {
@@ -94,14 +94,33 @@ func (h *Hub) Explain(ctx context.Context, member alert.MemberID, id alert.ID, v
 	if err != nil {
 		return Rules{}, nil, err
 	}
-	return s.summary(), out, h.addHeld(ctx, *row, out)
+	switch _, err := h.Store.Alert(ctx, member, id, version+1); {
+	case err == nil:
+		for i := range out {
+			out[i].end()
+		}
+	case !errors.Is(err, store.ErrNotFound):
+		return Rules{}, nil, unavailable(err)
+	}
+	return s.summary(), out, h.addHeld(ctx, v, out)
+}
+
+// end says that nobody gets anything any more.
+func (f *Forecast) end() {
+	for i, m := range f.Members {
+		f.Members[i] = MemberForecast{Member: m.Member, Release: feed.None, Message: "A later version has ended it."}
+	}
 }
 
 // addHeld adds to forecasts what each member was handed last.
-func (h *Hub) addHeld(ctx context.Context, row store.Alert, forecasts []Forecast) error {
+func (h *Hub) addHeld(ctx context.Context, v *view, forecasts []Forecast) error {
+	row := v.row
 	held := make(map[alert.MemberID]map[alert.PortionID]feed.Kind)
 	for _, f := range forecasts {
 		for i, m := range f.Members {
+			if only := v.told(); only != "" && m.Member != only {
+				continue
+			}
 			if _, asked := held[m.Member]; !asked {
 				kinds, err := h.heldBy(ctx, m.Member, row)
 				if err != nil {

@@ -67,9 +67,6 @@ func (h *Hub) publish(ctx context.Context, s *state, member alert.MemberID, toke
 	if err != nil {
 		return "", nil, err
 	}
-	if _, err := h.views.add(row, a.KeyID, a.Portions); err != nil {
-		return "", nil, problem.Wrap(problem.Internal, err, "")
-	}
 	res, err := h.ledger.commit(ctx, write)
 	if err != nil {
 		return "", nil, err
@@ -77,14 +74,20 @@ func (h *Hub) publish(ctx context.Context, s *state, member alert.MemberID, toke
 	switch res.Outcome {
 	case store.Done:
 		decided.recorded()
+		if _, err := h.views.add(row, a); err != nil { // those who wait for it need not read it again
+			return "", nil, problem.Wrap(problem.Internal, err, "")
+		}
 		h.Metrics.accepted()
+		if row.Version > 1 {
+			h.eraser.changed()
+		}
 		row.AcceptedAt, row.LogIndex = write.Accept.AcceptedAt, res.Index
 	case store.Replay:
 		row = *res.Prior
 	case store.Stale:
 		return "", named(row), errStale
 	case store.Gap:
-		return "", named(row), problem.New(problem.Fork, "version %d does not follow the one before", row.Version)
+		return "", named(row), problem.New(problem.Fork, "version %d does not follow the one before, or that is a recall, which nothing but another recall follows", row.Version)
 	default:
 		return "", named(row), conflict(row)
 	}
@@ -108,7 +111,7 @@ func (h *Hub) verify(s *state, member alert.MemberID, token string) (*trust.Veri
 	if s.dir.Revoked(a.KeyID, h.Now().Unix()) {
 		return nil, problem.New(problem.BadSignature, "key %s has been revoked", a.KeyID)
 	}
-	if len(a.Portions) == 0 {
+	if len(a.Portions) == 0 && a.Recall == nil {
 		return nil, problem.New(problem.Malformed, "the alert discloses no portion to the hub")
 	}
 	for _, p := range a.Portions {
@@ -126,6 +129,12 @@ func (h *Hub) admit(ctx context.Context, s *state, a *trust.VerifiedAlert) error
 		return problem.New(problem.Expired, "%w", err)
 	case errors.Is(err, alert.ErrNotYetValid):
 		return problem.New(problem.NotYetValid, "%w", err)
+	}
+	if err := h.refers(ctx, a); err != nil {
+		return err
+	}
+	if a.Recall != nil { // whoever may not say any more may still take back
+		return nil
 	}
 	var labels []alert.Label
 	for _, p := range a.Portions {
@@ -194,8 +203,8 @@ func (h *Hub) again(ctx context.Context, row store.Alert, refusal error) (string
 
 // accept decides every portion and makes the write that stores it all.
 func (h *Hub) accept(ctx context.Context, s *state, a *trust.VerifiedAlert, row store.Alert) (store.Write, *rulings, error) {
-	row.AcceptedAt = h.Now().Unix()
-	w := store.Write{Seen: s.position, Accept: &store.Accept{Alert: row}}
+	row.AcceptedAt, row.EraseAt = h.Now().Unix(), firstEnd(row, a.Portions)
+	w := store.Write{Seen: s.position, Accept: &store.Accept{Alert: row, Keep: a.Recall != nil && a.Recall.Mode == alert.CeaseUse}}
 	admission := audit.Entry{Kind: audit.Admission, Actor: string(a.Issuer), Alert: named(row),
 		Revision: s.world.Revision, Policy: s.engine.Digest()}
 	decided := h.rulings(s)
@@ -218,7 +227,7 @@ func (h *Hub) accept(ctx context.Context, s *state, a *trust.VerifiedAlert, row 
 		w.Accept.Recipients = append(w.Accept.Recipients, aud.Existence()...)
 		admission.Portions = append(admission.Portions, audit.Portion{Portion: p.ID, Label: digest})
 	}
-	if h.resettler.settled.Load() != s { // a later pass may not see that this was decided: see everybody
+	if h.resettler.settled.Load() != s && a.Recall == nil { // a later pass may not see that this was decided: see everybody
 		w.Accept.Recipients = append(w.Accept.Recipients, everybody(s.world, a.Issuer)...)
 	}
 	slices.Sort(w.Accept.Recipients)
@@ -273,20 +282,11 @@ func (h *Hub) has(ctx context.Context, member, owner alert.MemberID, id alert.ID
 	if member == owner {
 		return true, nil
 	}
-	for version := 1; ; version++ {
-		switch _, err := h.Store.DeliveryOf(ctx, member, owner, id, version); {
-		case err == nil:
-			return true, nil
-		case !errors.Is(err, store.ErrNotFound):
-			return false, unavailable(err)
-		}
-		switch _, err := h.Store.Alert(ctx, owner, id, version); {
-		case errors.Is(err, store.ErrNotFound):
-			return false, nil
-		case err != nil:
-			return false, unavailable(err)
-		}
+	has, err := h.Store.Handed(ctx, member, owner, id)
+	if err != nil {
+		return false, unavailable(err)
 	}
+	return has, nil
 }
 
 // decide answers for all recipients of a label at the state's revision.
@@ -312,7 +312,7 @@ func alertRow(a *trust.VerifiedAlert, token string) store.Alert {
 		Originator: a.Issuer, ID: a.Subject, Version: a.Version,
 		Token: token, Digest: sha256.Sum256([]byte(token)),
 		SignedDigest: a.SignedDigest, Previous: a.Previous,
-		IssuedAt: a.IssuedAt, Expires: a.Expires,
+		IssuedAt: a.IssuedAt, Expires: a.Expires, Recall: a.Recall != nil, Refers: a.Re != nil,
 	}
 }
 

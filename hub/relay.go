@@ -155,11 +155,15 @@ func (h *Hub) prepare(ctx context.Context, s *state, member alert.MemberID, pend
 		if size += len(d.Alert.Token); size > maxPageBytes && len(items) > 0 {
 			break
 		}
+		if d.Superseded { // as if it had never waited: the version that ended it is decided by itself
+			w.HandOver.Dropped = append(w.HandOver.Dropped, d.ID)
+			continue
+		}
 		v, err := h.views.of(d.Alert)
 		if err != nil {
 			return nil, nil, problem.Wrap(problem.Internal, err, "")
 		}
-		p, err := h.permit(ctx, s, v, member)
+		p, err := h.permit(ctx, s, v, member, d.Follows)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -256,12 +260,16 @@ func (h *Hub) page(ctx context.Context, member alert.MemberID, after int64, item
 	if len(items) > 0 {
 		seq = items[len(items)-1].Seq
 	}
+	f, err := h.Store.Feed(ctx, member) // after the items: what was acknowledged meanwhile counts
+	if err != nil {
+		return feed.Page{}, unavailable(err)
+	}
 	note, err := h.Checkpoint(ctx)
 	if err != nil {
 		return feed.Page{}, err
 	}
 	payload, err := json.Marshal(feed.Head{Issuer: h.ID, Recipient: member, Seq: seq, Chain: chain,
-		IssuedAt: h.Now().Unix(), Checkpoint: string(note)})
+		IssuedAt: h.Now().Unix(), Checkpoint: string(note), Acked: f.Acked})
 	if err != nil {
 		return feed.Page{}, problem.Wrap(problem.Internal, err, "")
 	}

@@ -37,7 +37,7 @@ func (h *Hub) replay(ctx context.Context, member alert.MemberID, after int64, li
 			return nil, "", err
 		}
 		items = append(items, item)
-		if item.Delivery == nil && !d.Lost && !h.expired(d.Alert) {
+		if item.Delivery == nil && !d.Lost && !d.Superseded && (d.Follows || !h.expired(d.Alert)) {
 			lost.Lost = append(lost.Lost, d.ID)
 			if c := (store.Claim{AlertRow: d.AlertRow, Recipient: member}); !slices.Contains(lost.Renew, c) {
 				lost.Renew = append(lost.Renew, c)

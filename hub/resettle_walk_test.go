@@ -45,6 +45,7 @@ type walk struct {
 	held     map[string]map[alert.PortionID]feed.Kind // the most that each member was handed, by member and alert version
 	worlds   map[string]*policies.World               // by revision
 	engine   *policies.Engine
+	reached  map[string]map[int]bool // by member and alert: the versions that were handed over, whether or not the answer arrived
 	rested   bool
 	consents map[alert.ID]bool
 }
@@ -53,6 +54,9 @@ type published struct {
 	alert.Alert
 	version int
 }
+
+// over reports whether it was recalled.
+func (p published) over() bool { return p.Recall != nil }
 
 // TestNothingIsForgotten: whatever changes while alerts are published and feeds are
 // polled, and whenever the passes come, in the end each member has been handed all
@@ -78,7 +82,7 @@ func walkOnce(t *testing.T, st store.Store, n uint64) {
 	t.Logf("repeat with -walk-seed %d", seed)
 	p := &paused{Store: st}
 	w := &walk{world: worldOn(t, p), Rand: rand.New(rand.NewPCG(seed, seed)), cursors: make(map[alert.MemberID]int64), chains: make(map[alert.MemberID]string), handed: make(map[alert.MemberID]int64),
-		held: make(map[string]map[alert.PortionID]feed.Kind), worlds: make(map[string]*policies.World), consents: make(map[alert.ID]bool)}
+		held: make(map[string]map[alert.PortionID]feed.Kind), reached: make(map[string]map[int]bool), worlds: make(map[string]*policies.World), consents: make(map[alert.ID]bool)}
 	var err error
 	if w.engine, err = policies.Load(); err != nil {
 		t.Fatal(err)
@@ -118,9 +122,11 @@ func pickHub(w *walk, second *hub.Hub) *hub.Hub {
 // step makes one random thing happen.
 func (w *walk) step(h *hub.Hub) {
 	w.Helper()
-	switch w.IntN(8) {
+	switch w.IntN(9) {
 	case 0, 1:
 		w.release(h)
+	case 8:
+		w.recallOne(h)
 	case 2:
 		w.rested = !w.rested
 		w.submitTo(h, w.suspension(w.rested))
@@ -189,8 +195,7 @@ func (w *walk) release(h *hub.Hub) {
 		labels = append(labels, l)
 	}
 	a := w.compose("XA", labels...)
-	if len(w.alerts) > 0 && w.IntN(4) == 0 {
-		before := &w.alerts[w.IntN(len(w.alerts))]
+	if before := w.one(); before != nil && w.IntN(3) == 0 {
 		row, err := w.store.Alert(w.Context(), "XA", before.Subject, before.version)
 		if err != nil {
 			w.Fatal(err)
@@ -200,6 +205,34 @@ func (w *walk) release(h *hub.Hub) {
 	} else {
 		w.alerts = append(w.alerts, published{a, 1})
 	}
+	if _, err := h.Publish(w.Context(), "XA", w.sign(a)); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// one returns an alert that was not recalled; nil: it met none.
+func (w *walk) one() *published {
+	if len(w.alerts) == 0 {
+		return nil
+	}
+	if a := &w.alerts[w.IntN(len(w.alerts))]; !a.over() {
+		return a
+	}
+	return nil
+}
+
+func (w *walk) recallOne(h *hub.Hub) {
+	w.Helper()
+	before := w.one()
+	if before == nil {
+		return
+	}
+	mode := alert.Purge
+	if w.IntN(2) == 0 {
+		mode = alert.CeaseUse
+	}
+	a := w.recall(before.Alert, mode)
+	*before = published{a, a.Version}
 	if _, err := h.Publish(w.Context(), "XA", w.sign(a)); err != nil {
 		w.Fatal(err)
 	}
@@ -230,6 +263,11 @@ func (w *walk) take(h *hub.Hub, m alert.MemberID) int {
 		w.Fatal(err)
 	}
 	first := w.handed[m]
+	for _, i := range page.Items {
+		if i.Delivery != nil {
+			w.reach(m, i)
+		}
+	}
 	if n := len(page.Items); n > 0 {
 		w.handed[m] = max(first, page.Items[n-1].Seq)
 	}
@@ -248,6 +286,23 @@ func (w *walk) take(h *hub.Hub, m alert.MemberID) int {
 		}
 	}
 	return len(page.Items)
+}
+
+// reach notes which version was handed over, and holds a notice to its reason.
+func (w *walk) reach(m alert.MemberID, i feed.Item) {
+	w.Helper()
+	p, err := alert.ParsePayload(payloadOf(w, i.Delivery.Alert))
+	if err != nil {
+		w.Fatal(err)
+	}
+	key := fmt.Sprint(m, p.Subject)
+	if w.reached[key] == nil {
+		if len(i.Delivery.Releases) == 0 {
+			w.Fatalf("%s learns of version %d of %s, and had none before", m, p.Version, p.Subject)
+		}
+		w.reached[key] = make(map[int]bool)
+	}
+	w.reached[key][p.Version] = true
 }
 
 // judge holds a delivery to the rules of this moment, and acknowledges it.
@@ -314,6 +369,9 @@ func (w *walk) complete() {
 	some := 0
 	for _, a := range w.alerts {
 		for _, m := range members[1:] {
+			if reached := w.reached[fmt.Sprint(m, a.Subject)]; len(reached) > 0 && !reached[a.version] {
+				w.Errorf("%s was handed versions %v of %s, and is not told of version %d", m, reached, a.Subject, a.version)
+			}
 			held := w.held[fmt.Sprint(m, a.Subject, a.version)]
 			for portion, kind := range w.permitted(ix, a.Alert, m) {
 				if some++; held[portion] != kind && held[portion] != feed.Content {

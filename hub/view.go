@@ -8,7 +8,6 @@ import (
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/feed"
-	"github.com/entente-hub/entente/crypto/keys"
 	"github.com/entente-hub/entente/hub/store"
 	"github.com/entente-hub/entente/trust"
 )
@@ -23,7 +22,8 @@ var (
 // reductions of it.
 type view struct {
 	row      store.Alert
-	kid      string // of the node key that signed
+	kid      string           // of the node key that signed
+	re       *alert.Reference // what it is feedback to
 	portions []alert.Portion
 
 	mu        sync.Mutex
@@ -73,17 +73,26 @@ const maxViews = 64 << 20
 // found out without a list. The zero value is ready.
 type viewCache struct {
 	mu         sync.Mutex
-	young, old map[[32]byte]*view
+	young, old map[viewKey]*view
 	size       int
 }
+
+// viewKey names what is stored of an alert: of one with less disclosed the token is
+// shorter.
+type viewKey struct {
+	digest [32]byte
+	size   int
+}
+
+func keyOf(row store.Alert) viewKey { return viewKey{row.Digest, len(row.Token)} }
 
 // of returns the alert's view. The alert was verified when it was taken in; here
 // it is only read.
 func (c *viewCache) of(row store.Alert) (*view, error) {
 	c.mu.Lock()
-	v, ok := c.young[row.Digest]
+	v, ok := c.young[keyOf(row)]
 	if !ok {
-		if v, ok = c.old[row.Digest]; ok {
+		if v, ok = c.old[keyOf(row)]; ok {
 			c.keep(v)
 		}
 	}
@@ -91,23 +100,18 @@ func (c *viewCache) of(row store.Alert) (*view, error) {
 	if ok {
 		return v, nil
 	}
-	portions, err := trust.ReadPortions(row.Token)
+	a, err := trust.ReadAlert(row.Token)
 	if err != nil {
 		return nil, err
 	}
-	jws, _, _ := strings.Cut(row.Token, "~")
-	kid, err := keys.UnverifiedKeyID(jws)
-	if err != nil {
-		return nil, err
-	}
-	return c.add(row, kid, portions)
+	return c.add(row, a)
 }
 
 // add makes the view of an alert that was read just now: those who wait for it
 // need not read it again.
-func (c *viewCache) add(row store.Alert, kid string, portions []alert.Portion) (*view, error) {
-	v := &view{row: row, kid: kid}
-	for _, p := range portions {
+func (c *viewCache) add(row store.Alert, a *trust.VerifiedAlert) (*view, error) {
+	v := &view{row: row, kid: a.KeyID, re: a.Re}
+	for _, p := range a.Portions {
 		if p.Label == nil {
 			return nil, errHollow
 		}
@@ -115,7 +119,7 @@ func (c *viewCache) add(row store.Alert, kid string, portions []alert.Portion) (
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if other, ok := c.young[row.Digest]; ok { // somebody was faster
+	if other, ok := c.young[keyOf(row)]; ok { // somebody was faster
 		return other, nil
 	}
 	c.keep(v)
@@ -124,8 +128,16 @@ func (c *viewCache) add(row store.Alert, kid string, portions []alert.Portion) (
 
 func (c *viewCache) keep(v *view) {
 	if c.young == nil || c.size > maxViews {
-		c.old, c.young, c.size = c.young, make(map[[32]byte]*view), 0
+		c.old, c.young, c.size = c.young, make(map[viewKey]*view), 0
 	}
-	c.young[v.row.Digest] = v
+	c.young[keyOf(v.row)] = v
 	c.size += v.cost()
+}
+
+// forget drops what was erased from the store.
+func (c *viewCache) forget(row store.Alert) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.young, keyOf(row))
+	delete(c.old, keyOf(row))
 }

@@ -43,17 +43,20 @@ func (n *Node) signAcks(ctx context.Context, list []feed.Ack) ([]store.Ack, erro
 	return out, nil
 }
 
-// acksStep sends a batch of acknowledgements.
+// acksStep sends a batch of acknowledgements or, when there are none, of purge receipts.
 func (n *Node) acksStep(ctx context.Context) (more bool, err error) {
 	acks, err := n.Store.Acks(ctx, ackPage)
-	if err != nil || len(acks) == 0 {
+	if err != nil {
 		return false, err
+	}
+	if len(acks) == 0 {
+		return n.purgesStep(ctx)
 	}
 	err = n.sendAcks(ctx, acks)
 	if slices.Contains(ackRefusals, problem.KindOf(err)) && ctx.Err() == nil {
 		return true, n.ackOneByOne(ctx, acks) // which of them is it?
 	}
-	return err == nil && len(acks) == ackPage, err
+	return err == nil, err
 }
 
 func (n *Node) sendAcks(ctx context.Context, acks []store.Ack) error {

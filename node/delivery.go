@@ -47,7 +47,7 @@ func (n *Node) checkItems(ctx context.Context, k *known, now time.Time, items []
 			rows = append(rows, row)
 			continue
 		}
-		a, err := k.checkDelivery(n.Member, now, *item.Delivery)
+		a, err := k.checkDelivery(n.Member, now, *item.Delivery, false)
 		if err != nil {
 			return nil, refusePage("item %d: %w", item.Seq, err)
 		}
@@ -55,6 +55,7 @@ func (n *Node) checkItems(ctx context.Context, k *known, now time.Time, items []
 			return nil, refusePage("item %d: %w", item.Seq, err)
 		}
 		row.Originator, row.ID, row.Version, row.SignedDigest = a.Issuer, a.Subject, a.Version, a.SignedDigest
+		row.Referring = referringReceived(n.Member, a.Alert)
 		v := version{row.Originator, row.ID, row.Version}
 		held, err := n.heldText(ctx, onPage, v)
 		if err != nil {
@@ -64,8 +65,11 @@ func (n *Node) checkItems(ctx context.Context, k *known, now time.Time, items []
 		if held.digest != "" && held.digest != text.digest {
 			return nil, n.equivocated(ctx, item.Seq, v, held, text)
 		}
-		if err := n.checkPrevious(ctx, onPage, v, a.Previous); err != nil {
-			return nil, fmt.Errorf("item %d: %w", item.Seq, err)
+		if err := n.checkVersions(ctx, onPage, item.Seq, v, text, a.Payload); err != nil {
+			return nil, err
+		}
+		if err := n.checkRecalled(ctx, onPage, item.Seq, v, text, a.Payload); err != nil {
+			return nil, err
 		}
 		onPage[v] = text
 		rows = append(rows, row)
@@ -96,11 +100,11 @@ func (n *Node) heldText(ctx context.Context, onPage map[version]signedText, v ve
 	} else if err != nil {
 		return signedText{}, err
 	}
-	var d feed.Delivery
-	if err := json.Unmarshal(i.Delivery, &d); err != nil {
-		return signedText{}, fmt.Errorf("item %d of the inbox is damaged: %w", i.Seq, err)
+	k, err := stored(*i)
+	if err != nil {
+		return signedText{}, damagedItem(i.Seq, err)
 	}
-	return signedText{i.SignedDigest, signedPart(d.Alert)}, nil
+	return signedText{i.SignedDigest, signedPart(k.Delivery.Alert)}, nil
 }
 
 // equivocated refuses a page on which a version has another signed text than the
@@ -112,26 +116,91 @@ func (n *Node) equivocated(ctx context.Context, seq int64, v version, held, othe
 		"version %d of %s's alert %s has two signed texts", v.number, v.originator, v.id))
 }
 
-// checkPrevious holds a later version to the one before, if that is held: it may
-// not have been released to this member.
-func (n *Node) checkPrevious(ctx context.Context, onPage map[version]signedText, v version, previous string) error {
-	if v.number == 1 {
-		return nil
+// checkVersions holds a version to those beside it, as far as they are held: they may not
+// have been released to this member. Two versions of which the later does not name the
+// earlier are two successors of one version, and what follows a recall should not be
+// there: the originator, or whoever has its key, has signed both, and the hub has taken
+// both. The page is refused, and both texts are kept with an alarm.
+func (n *Node) checkVersions(ctx context.Context, onPage map[version]signedText, seq int64, v version, text signedText, a alert.Payload) error {
+	if v.number > 1 {
+		before := version{v.originator, v.id, v.number - 1}
+		held, err := n.heldText(ctx, onPage, before)
+		if err != nil {
+			return err
+		}
+		if held.digest != "" && held.digest != a.Previous {
+			return n.forked(ctx, seq, v, held, text, "version %d of alert %s does not follow the version %d that is held", v.number, v.id, before.number)
+		}
 	}
-	v.number--
-	held, err := n.heldText(ctx, onPage, v)
-	if err != nil {
+	next := version{v.originator, v.id, v.number + 1}
+	held, err := n.heldText(ctx, onPage, next)
+	if err != nil || held.digest == "" {
 		return err
 	}
-	if held.digest != "" && held.digest != previous {
-		return refusePage("version %d of alert %s does not follow the version %d that is held", v.number+1, v.id, v.number)
+	p, err := clearPart(held.jws)
+	if err != nil {
+		return fmt.Errorf("version %d of alert %s in the inbox is damaged: %w", next.number, v.id, err)
+	}
+	if p.Previous != text.digest {
+		return n.forked(ctx, seq, v, text, held, "version %d of alert %s is not the one that the version %d that is held follows", v.number, v.id, next.number)
 	}
 	return nil
 }
 
+// checkRecalled refuses a version after a recall, whichever of them comes first.
+func (n *Node) checkRecalled(ctx context.Context, onPage map[version]signedText, seq int64, v version, text signedText, a alert.Payload) error {
+	versions, err := n.Store.Versions(ctx, v.originator, v.id)
+	if err != nil {
+		return err
+	}
+	if len(versions) > 0 { // a recall is the last, or it were not stored
+		versions = versions[len(versions)-1:]
+	}
+	for o := range onPage {
+		if o.originator == v.originator && o.id == v.id {
+			versions = append(versions, o.number)
+		}
+	}
+	for _, number := range versions {
+		if number == v.number || number > v.number && a.Recall == nil {
+			continue
+		}
+		other, err := n.heldText(ctx, onPage, version{v.originator, v.id, number})
+		if err != nil {
+			return err
+		}
+		recall, late, low, high := text, other, v.number, number
+		if number < v.number {
+			recall, late, low, high = other, text, number, v.number
+		}
+		p, err := clearPart(recall.jws)
+		if err != nil {
+			return fmt.Errorf("version %d of alert %s is damaged: %w", low, v.id, err)
+		}
+		after, err := clearPart(late.jws)
+		if err != nil {
+			return fmt.Errorf("version %d of alert %s is damaged: %w", high, v.id, err)
+		}
+		if p.Recall != nil && after.Recall == nil {
+			return n.forked(ctx, seq, v, recall, late, "version %d of alert %s comes after its recall, which is version %d", high, v.id, low)
+		}
+	}
+	return nil
+}
+
+// forked refuses a page for two signed texts that do not go together, and raises an
+// alarm with both.
+func (n *Node) forked(ctx context.Context, seq int64, v version, one, other signedText, format string, args ...any) error {
+	why := fmt.Errorf(format, args...)
+	fault := refusePage("item %d: %w", seq, why)
+	return errors.Join(fault, n.raise(ctx, store.AlarmFeed, lines(one.jws, other.jws), "%s: %w", v.originator, why))
+}
+
 // checkDelivery verifies an alert up to its originator's root, and that what is
-// disclosed is exactly what the releases say.
-func (k *known) checkDelivery(self alert.MemberID, now time.Time, d feed.Delivery) (*trust.VerifiedAlert, error) {
+// disclosed is exactly what the releases say: of a later version that may be nothing,
+// which says that those before it are over. Once something of it has been erased it may
+// be nothing in any case.
+func (k *known) checkDelivery(self alert.MemberID, now time.Time, d feed.Delivery, erased bool) (*trust.VerifiedAlert, error) {
 	a, err := k.dir.VerifyAlert(d.Alert)
 	if err != nil {
 		return nil, err
@@ -145,7 +214,9 @@ func (k *known) checkDelivery(self alert.MemberID, now time.Time, d feed.Deliver
 	if d.ReleasedAt <= 0 || released.After(now.Add(alert.MaxSkew)) {
 		return nil, errors.New("it was released in the future, or never")
 	}
-	if err := a.CheckTimes(released); err != nil {
+	// One that tells only that the version before is over may come after its own time.
+	notice := len(d.Releases) == 0 && a.Version > 1
+	if err := a.CheckTimes(released); err != nil && !(notice && errors.Is(err, alert.ErrExpired)) {
 		return nil, fmt.Errorf("when it was released: %w", err)
 	}
 	if d.Revision == "" || d.Policy == "" {
@@ -153,6 +224,9 @@ func (k *known) checkDelivery(self alert.MemberID, now time.Time, d feed.Deliver
 	}
 	if !k.cited.policies[d.Policy] {
 		return nil, fmt.Errorf("it was released under a policy %.50q that no statement has put into force", d.Policy)
+	}
+	if len(d.Releases) == 0 && a.Version == 1 && !erased {
+		return nil, errors.New("it releases nothing")
 	}
 	if err := k.checkReleases(recipient{self, released}, a, d.Releases); err != nil {
 		return nil, err
@@ -169,9 +243,6 @@ type recipient struct {
 // checkReleases holds the releases to what is disclosed, one for each portion, in
 // the same order.
 func (k *known) checkReleases(to recipient, a *trust.VerifiedAlert, releases []feed.Release) error {
-	if len(releases) == 0 {
-		return errors.New("it releases nothing")
-	}
 	if len(releases) != len(a.Portions) {
 		return fmt.Errorf("%d portions are disclosed and %d released", len(a.Portions), len(releases))
 	}

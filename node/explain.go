@@ -83,6 +83,9 @@ func (n *Node) explainOwn(ctx context.Context, reader *Reader, e *Explanation) e
 	if err != nil {
 		return err
 	}
+	if p, err := clearPart(o.Token); err == nil && o.Token == signedPart(o.Token)+"~" && len(p.Portions) > 0 {
+		return problem.New(problem.Expired, "the alert has expired: what it disclosed is erased, and nothing is left to explain")
+	}
 	a, err := n.Hub.Explain(ctx, e.ID, e.Version)
 	if err != nil && o.State != store.Accepted {
 		e.Outgoing = o

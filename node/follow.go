@@ -40,32 +40,71 @@ func (n *Node) feedStep(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	n.health.contact(n.Now())
-	r, err := n.verifyPage(ctx, before, page)
+	v, err := n.verifyPage(ctx, before, page)
 	if err != nil {
 		if errors.Is(err, ErrPage) {
 			n.health.refusedPages.Add(1)
 		}
 		return false, err
 	}
-	if r.After.Chain != before.Chain || !bytes.Equal(r.After.Checkpoint, before.Checkpoint) {
-		if err := n.Store.Receive(ctx, r); err != nil {
+	if v.After.Chain != before.Chain || !bytes.Equal(v.After.Checkpoint, before.Checkpoint) {
+		if err := n.take(ctx, v); err != nil {
 			return false, err
 		}
-	}
-	if len(r.Acks) > 0 {
-		wake(n.woken.acks)
 	}
 	// A hub that answers at once with nothing is not asked again at once.
 	return wait == 0 || len(page.Items) > 0 || time.Since(asked) >= firstBackoff, nil
 }
 
+// verified is a page that was verified and is to be stored.
+type verified struct {
+	store.Reception
+	acks []feed.Ack
+	at   int64 // by which what has ended is judged, seconds since 1970-01-01 UTC
+}
+
+// take stores a verified page, and erases what it ends in the same transaction. What the
+// key store can not sign now keeps nothing from being erased: it is signed later.
+func (n *Node) take(ctx context.Context, v verified) error {
+	n.ending.Lock()
+	defer n.ending.Unlock()
+	r := v.Reception
+	if err := n.settle(ctx, &r, v.at); err != nil {
+		return err
+	}
+	var err error
+	if r.Acks, err = n.signAcks(ctx, v.acks); err != nil {
+		if len(r.Purges) == 0 || ctx.Err() != nil {
+			return err
+		}
+		for _, a := range v.acks {
+			r.Acks = append(r.Acks, store.Ack{Seq: a.Seq, Chain: a.Chain})
+		}
+	}
+	if r.Purges, err = n.signPurges(ctx, r.Purges, v.at); err != nil {
+		n.Log.WarnContext(ctx, "what has ended is erased, and the receipts are signed later", "error", err.Error())
+	}
+	if len(r.Purges)+len(r.Erasures) > 0 {
+		n.erased()
+	} else if len(r.Items) > 0 {
+		defer wake(n.woken.sweep) // something may be due earlier than it knew
+	}
+	if err := n.Store.Receive(ctx, r); err != nil {
+		return err
+	}
+	if len(r.Acks)+len(r.Purges) > 0 {
+		wake(n.woken.acks)
+	}
+	return nil
+}
+
 // verifyPage checks a page with what is known. If that fails, or the hub has
 // decided upon statements that are not known here, it looks for new
 // statements once.
-func (n *Node) verifyPage(ctx context.Context, before store.Position, page feed.Page) (store.Reception, error) {
+func (n *Node) verifyPage(ctx context.Context, before store.Position, page feed.Page) (verified, error) {
 	if !n.known.Load().dir.Ready() || n.newRevision(page) {
 		if err := n.fetchStatements(ctx); err != nil {
-			return store.Reception{}, err
+			return verified{}, err
 		}
 	}
 	since := n.known.Load()
@@ -75,7 +114,7 @@ func (n *Node) verifyPage(ctx context.Context, before store.Position, page feed.
 	}
 	more, fetchErr := n.learnMore(ctx, since)
 	if fetchErr != nil || !more {
-		return store.Reception{}, errors.Join(err, fetchErr)
+		return verified{}, errors.Join(err, fetchErr)
 	}
 	return n.checkPage(ctx, before, page)
 }
@@ -100,10 +139,10 @@ func (n *Node) newRevision(page feed.Page) bool {
 }
 
 // checkPage verifies a page from its head down and returns what is to be stored.
-func (n *Node) checkPage(ctx context.Context, before store.Position, page feed.Page) (store.Reception, error) {
+func (n *Node) checkPage(ctx context.Context, before store.Position, page feed.Page) (verified, error) {
 	k, err := n.registered()
 	if err != nil {
-		return store.Reception{}, err
+		return verified{}, err
 	}
 	now := n.Now()
 	head, err := k.checkHead(n.Config, now, before, page.Head)
@@ -111,25 +150,29 @@ func (n *Node) checkPage(ctx context.Context, before store.Position, page feed.P
 		n.health.heard(head.IssuedAt)
 	}
 	if err != nil {
-		return store.Reception{}, refusePage("head: %w", err)
+		return verified{}, refusePage("head: %w", err)
 	}
-	r := store.Reception{Before: before, After: before}
-	acks, err := n.checkChain(&r, min(now.Unix(), head.IssuedAt), page.Items)
+	if err := n.told(ctx, head, page.Head, before); err != nil {
+		return verified{}, err
+	}
+	// The hub has signed what its clock shows: by one here that is further ahead than
+	// may be, nothing has ended.
+	r := verified{store.Reception{Before: before, After: before}, nil, min(now.Unix(), head.IssuedAt+int64(alert.MaxSkew/time.Second))}
+	r.acks, err = n.checkChain(&r.Reception, min(now.Unix(), head.IssuedAt), page.Items)
 	if err != nil {
-		return store.Reception{}, err
+		return verified{}, err
 	}
-	if err := checkLead(r, head); err != nil {
-		return store.Reception{}, n.rewritten(ctx, k, before, head, page.Head, err)
+	if err := checkLead(r.Reception, head); err != nil {
+		return verified{}, n.rewritten(ctx, k, before, head, page.Head, err)
 	}
 	if r.Items, err = n.checkItems(ctx, k, now, page.Items); err != nil {
-		return store.Reception{}, err
+		return verified{}, err
 	}
 	r.After.HeadAt, r.After.Head = max(before.HeadAt, head.IssuedAt), page.Head
 	if r.After.Checkpoint, err = n.checkLog(ctx, k, before.Checkpoint, []byte(head.Checkpoint)); err != nil {
-		return store.Reception{}, err
+		return verified{}, err
 	}
-	r.Acks, err = n.signAcks(ctx, acks)
-	return r, err
+	return r, nil
 }
 
 // checkHead verifies that a head is the hub's, for this member, and not older

@@ -18,6 +18,8 @@ const (
 	loopFeed       = "feed"
 	loopOutbox     = "outbox"
 	loopAcks       = "acknowledgements"
+	loopSweep      = "erasure"
+	loopDrafts     = "drafts"
 )
 
 // health is how the loops do. The zero value is that of a node that has just
@@ -102,6 +104,7 @@ type Status struct {
 	LastContact time.Time // of the last answer of the hub's; zero: none since the start
 	Cursor      int64     // sequence number of the last item stored
 	Counts      store.Counts
+	Requests    RequestCounts
 	Revision    string        // of the world that the node has verified; "" before there is a registry
 	Alarms      []store.Alarm // newest first, those of statements last; at most 10
 
@@ -117,6 +120,9 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	}
 	s.Cursor = pos.Seq
 	if s.Counts, err = n.Store.Counts(ctx); err != nil {
+		return Status{}, err
+	}
+	if s.Requests, err = n.CountRequests(ctx); err != nil {
 		return Status{}, err
 	}
 	if s.Alarms, err = n.Store.Alarms(ctx, 10); err != nil {

@@ -25,10 +25,13 @@ type piece struct {
 // holding is what is held of one alert version by its deliveries so far. What was
 // handed over is held, whatever a later delivery leaves out: the hub could hide
 // anything otherwise. Of each portion the best counts that ever came: content until the
-// end of the time for which it may be held, before existence; of equals the latest.
-// What the latest delivery brought counts in any case, as if it were the only one.
+// end of the time for which it may be held, before existence, until the alert expires; of
+// equals the latest. What has ended is not there, whether it is erased yet or not.
 type holding struct {
 	now     time.Time
+	ended   bool     // the alert was recalled: nobody gets anything of it
+	erased  bool     // something of a delivery is erased
+	notice  bool     // the latest delivery brought nothing but word that an earlier version is over
 	latest  Received // with a Fault where any delivery has one
 	content map[alert.PortionID]piece
 	exists  map[alert.PortionID]piece
@@ -53,13 +56,15 @@ func (h *holding) add(r Received) {
 	}
 	h.last = make(map[alert.PortionID]piece)
 	for i, release := range r.Delivery.Releases {
+		if endOf(release, r.Alert.Expires) <= h.now.Unix() {
+			continue
+		}
 		p := piece{release, r.Alert.Portions[i].Label, r.Delivery.Alert}
 		h.last[release.Portion] = p
-		switch {
-		case release.Kind != feed.Content:
-			h.exists[release.Portion] = p
-		case h.now.Unix() < release.Obligations.HoldUntil:
+		if release.Kind == feed.Content {
 			h.content[release.Portion] = p
+		} else {
+			h.exists[release.Portion] = p
 		}
 	}
 }
@@ -81,6 +86,9 @@ func (h *holding) whole(k *known) (Received, error) {
 		return r, nil
 	}
 	best := h.pieces()
+	if h.ended {
+		clear(best)
+	}
 	kinds := make(map[alert.PortionID]feed.Kind)
 	tokens := []string{r.Delivery.Alert}
 	for _, id := range slices.Sorted(maps.Keys(best)) {
@@ -89,7 +97,7 @@ func (h *holding) whole(k *known) (Received, error) {
 			tokens = append(tokens, best[id].token)
 		}
 	}
-	if len(tokens) == 1 && len(best) == len(h.last) {
+	if len(tokens) == 1 && len(best) == len(r.Delivery.Releases) {
 		return r, nil // all of it is as the latest delivery has it
 	}
 	if err := r.unite(k, tokens, kinds, best); err != nil {
@@ -131,7 +139,9 @@ func (r *Received) unite(k *known, tokens []string, kinds map[alert.PortionID]fe
 // or of kind Unavailable.
 func (n *Node) gather(ctx context.Context, k *known, latest store.Item, h *holding, each func() error) error {
 	take := func(item store.Item) error {
+		h.erased = h.erased || item.Kept != ""
 		h.add(k.read(n.Member, item))
+		h.notice = item.Kept == "" && len(h.latest.Delivery.Releases) == 0
 		if each == nil {
 			return nil
 		}

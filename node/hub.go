@@ -25,11 +25,21 @@ type Hub interface {
 	// Acknowledge hands over up to 100 signed acknowledgements. The hub may have
 	// taken some of them where it returns an error.
 	Acknowledge(ctx context.Context, acks []string) error
+	// Purged hands over up to 100 signed purge receipts. The hub may have taken some of
+	// them where it returns an error.
+	Purged(ctx context.Context, purges []string) error
+	// Holders asks who was handed over an alert of the caller's own, and who has erased
+	// what of it.
+	Holders(ctx context.Context, id alert.ID) (HoldersReport, error)
 	// Statements returns up to limit statements after a position, in order.
 	Statements(ctx context.Context, after int64, limit int) ([]PlacedStatement, error)
 	// SubmitStatement brings a statement into force; one that is changes nothing.
 	SubmitStatement(ctx context.Context, raw []byte) error
 	Negotiation
+	// Published returns up to limit alerts of the caller's own that the hub has accepted,
+	// after an index of its log, in that order; -1: from the first. There are fewer where
+	// they are large, and none only where there are no more.
+	Published(ctx context.Context, after int64, limit int) ([]PublishedAlert, error)
 	// Explain asks who gets what of a version of an alert of the caller's own.
 	Explain(ctx context.Context, id alert.ID, version int) (Audience, error)
 	// Checkpoint returns the audit log's signed checkpoint.
@@ -39,10 +49,39 @@ type Hub interface {
 	Consistency(ctx context.Context, older, newer int64) (tlog.ConsistencyPath, error)
 }
 
+// PublishedAlert is an alert of the caller's own, with what the hub has not erased of it,
+// and its receipt.
+type PublishedAlert struct{ Token, Receipt string }
+
 // PlacedStatement is a statement at its position in the hub's list.
 type PlacedStatement struct {
 	Position int64
 	Raw      []byte
+}
+
+// HoldersReport is the hub's word on who holds an alert.
+type HoldersReport struct {
+	HandOvers []HandOver
+	Purges    []PurgeReceipt
+}
+
+// HandOver is one hand-over of one version to one member.
+type HandOver struct {
+	Member     alert.MemberID
+	Version    int
+	Seq        int64  // its place in the member's feed
+	Chain      string // the feed's chain value there
+	ReleasedAt int64  // seconds since 1970-01-01 UTC
+	Releases   []feed.Release
+	Ack        string // the JWS of feed.Ack, or ""
+	Lost       bool   // it was served again without content: the member holds nothing of it
+}
+
+// PurgeReceipt is a member's word that it has erased what it held of a version.
+type PurgeReceipt struct {
+	Member  alert.MemberID
+	Version int
+	Receipt string // the JWS of feed.Purge
 }
 
 // AudienceQuery asks who would get what.

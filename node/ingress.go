@@ -168,13 +168,14 @@ type desk struct {
 	ceiling alert.Classification
 	now     time.Time
 	judged  map[string]bool // what was permitted in this request
+	later   bool            // later versions are looked for too
 }
 
 // maxJudged bounds how many answers of the policy one request remembers.
 const maxJudged = 1 << 12
 
 func (n *Node) desk(r Reader) *desk {
-	d := &desk{Node: n, reader: r, known: n.known.Load(), now: n.Now(), judged: make(map[string]bool)}
+	d := &desk{Node: n, reader: r, known: n.known.Load(), now: n.Now(), judged: make(map[string]bool), later: true}
 	if d.known.dir.Ready() {
 		for _, m := range d.known.dir.Registry().Members {
 			if m.ID == n.Member {
@@ -194,7 +195,7 @@ func (d *desk) latest(ctx context.Context, originator alert.MemberID, id alert.I
 	} else if err != nil {
 		return nil, 0, unreadable(err)
 	}
-	h := &holding{now: d.now}
+	h := &holding{now: d.now, ended: item.Ended != ""}
 	var place Received                        // of the first delivery since which the reader has the same
 	var have map[alert.PortionID]feed.Release // what that is
 	err = d.gather(ctx, d.known, *item, h, func() error {
@@ -213,7 +214,52 @@ func (d *desk) latest(ctx context.Context, originator alert.MemberID, id alert.I
 	}
 	view.Seq, view.ReceivedAt = place.Seq, place.ReceivedAt
 	view.Previous = 0 // it would tell of deliveries in which the reader had something else, or nothing
-	return view, item.Seq, nil
+	return view, item.Seq, d.tellLife(ctx, *item, h, view)
+}
+
+// tellLife says of a version what has become of its alert, as far as the reader may know:
+// of a later version, if it has something of it; of a recall in any case, for it has
+// something of this one; and of what was erased, whose labels are erased too, if it is
+// the focal point's.
+func (d *desk) tellLife(ctx context.Context, i store.Item, h *holding, view *Received) error {
+	if err := d.tellEnd(ctx, i, h, view); err != nil {
+		return err
+	}
+	if i.Latest > i.Version && d.later {
+		versions, err := d.Store.Versions(ctx, i.Originator, i.ID)
+		if err != nil {
+			return unreadable(err)
+		}
+		for _, v := range slices.Backward(versions) {
+			if v <= i.Version {
+				break
+			}
+			seen, err := d.sees(ctx, i, v)
+			if err != nil {
+				return err
+			}
+			if seen {
+				view.Superseded = v
+				break
+			}
+		}
+	}
+	if !h.erased {
+		return nil
+	}
+	may, err := d.may(ctx, feed.Release{Kind: feed.Existence}, nil)
+	if err == nil && may {
+		view.Purged, err = d.purged(ctx, i, h)
+	}
+	return err
+}
+
+// sees reports whether the reader has anything of another version of an alert.
+func (d *desk) sees(ctx context.Context, i store.Item, version int) (bool, error) {
+	d.later = false
+	defer func() { d.later = true }()
+	view, _, err := d.latest(ctx, i.Originator, i.ID, version)
+	return view != nil, err
 }
 
 // errAltered is all that a user is told of why a delivery does not verify: the
@@ -221,12 +267,14 @@ func (d *desk) latest(ctx context.Context, originator alert.MemberID, id alert.I
 var errAltered = errors.New("what is stored is not what was received, or the key that signed it has been revoked")
 
 // permitted returns what the reader may have of what is held. What does not verify any
-// more has no label that could be believed: it is judged like a portion of which no more
-// than its existence is known.
+// more has no label that could be believed, and what says no more than that something is
+// over, or was recalled and is erased, has none: it is judged like a portion of which no
+// more than its existence is known. What was recalled and is held is judged as if it were
+// not: who may read it may know that. What has ended by time is there for nobody.
 func (d *desk) permitted(ctx context.Context, h *holding) (map[alert.PortionID]feed.Release, error) {
 	pieces := map[alert.PortionID]piece{"": {release: feed.Release{Kind: feed.Existence}}}
-	if h.latest.Fault == nil {
-		pieces = h.pieces()
+	if held := h.pieces(); h.latest.Fault == nil && (len(held) > 0 || !h.ended && !h.notice) {
+		pieces = held
 	}
 	have := make(map[alert.PortionID]feed.Release)
 	for id, p := range pieces {

@@ -39,7 +39,9 @@ type Config struct {
 	Store     store.Store
 	Hub       Hub
 	Egress    Egress
-	Ingress   Ingress // nil: there is no directory of users, and the focal point reads everything
+	Ingress   Ingress  // nil: there is no directory of users, and the focal point reads everything
+	People    People   // nil: nobody writes or releases drafts
+	FourEyes  FourEyes // which alerts take two persons; needs Ingress and People unless none does
 	Log       *slog.Logger
 
 	Now     func() time.Time                // default: time.Now
@@ -53,14 +55,18 @@ type Node struct {
 	known    atomic.Pointer[known]
 	signing  sync.Mutex             // held while a statement is made, signed and sent; before syncing
 	syncing  sync.Mutex             // held while statements are fetched
+	ending   sync.Mutex             // held while what has ended is judged, signed for and erased
 	asked    asked                  // under syncing
 	revision atomic.Pointer[string] // of the last delivery that had another than the node's
 	health   health
+	regained atomic.Bool // what the hub knows of this member's own alerts is known here
 	woken    wakes
+
+	unscrubbed atomic.Bool // something was erased that the database may still have somewhere
 }
 
 // wakes holds one slot for each loop that others wake.
-type wakes struct{ sender, acks, statements chan struct{} }
+type wakes struct{ sender, acks, statements, sweep chan struct{} }
 
 // New returns a node on what its store holds. All statements in it are verified
 // again from the authority's key on: the error of a store that has been tampered
@@ -77,10 +83,15 @@ func New(ctx context.Context, c Config) (*Node, error) {
 		return nil, errors.New("node: member, hub, authority's key and signer are needed")
 	case c.Store == nil || c.Hub == nil || c.Egress == nil || c.Log == nil:
 		return nil, errors.New("node: store, hub, egress policy and log are needed")
+	case c.FourEyes.Validate() != nil:
+		return nil, fmt.Errorf("node: %w", c.FourEyes.Validate())
+	case c.FourEyes != "" && c.FourEyes != NoFourEyes && (c.Ingress == nil || c.People == nil):
+		return nil, errors.New("node: where alerts take two persons a directory of users is needed")
 	case c.Signer.Public().Owner() != string(c.Member):
 		return nil, fmt.Errorf("node: key %s is not one of %s", c.Signer.Public().KeyID(), c.Member)
 	}
-	n := &Node{Config: c, asked: asked{refused: make(map[[sha256.Size]byte]bool)}, woken: wakes{make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)}}
+	n := &Node{Config: c, asked: asked{refused: make(map[[sha256.Size]byte]bool)}, woken: wakes{make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)}}
+	n.unscrubbed.Store(true) // it may have been killed in between
 	list, err := c.Store.Statements(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("node: %w", err)
@@ -93,8 +104,8 @@ func New(ctx context.Context, c Config) (*Node, error) {
 	return n, nil
 }
 
-// Run sends, follows, acknowledges and keeps the statements up to date until ctx
-// ends. It returns nil then: whatever fails is tried again, shown by Status and
+// Run sends, follows, acknowledges, erases what has ended and keeps the statements up
+// to date until ctx ends. It returns nil then: whatever fails is tried again, shown by Status and
 // logged.
 func (n *Node) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
@@ -103,6 +114,8 @@ func (n *Node) Run(ctx context.Context) error {
 		{name: loopFeed, step: n.feedStep, pause: firstBackoff},
 		{name: loopOutbox, step: n.outboxStep, wake: n.woken.sender},
 		{name: loopAcks, step: n.acksStep, wake: n.woken.acks},
+		{name: loopSweep, step: n.sweepStep, wake: n.woken.sweep, until: n.untilDue},
+		{name: loopDrafts, step: n.draftsStep, pause: draftsPause},
 	} {
 		loops.Go(func() { n.loop(ctx, l) })
 	}
@@ -118,6 +131,8 @@ type loop struct {
 	wake <-chan struct{} // ends a pause early
 	// pause between steps when there is no more to do; 0: until it is woken.
 	pause time.Duration
+	// until tells the pause anew each time, where it is not nil.
+	until func(context.Context) time.Duration
 }
 
 // loop runs one loop until ctx ends. This is the edge where errors are logged.
@@ -131,14 +146,30 @@ func (n *Node) loop(ctx context.Context, l loop) {
 		switch {
 		case err != nil:
 			failures++
+			if wait := toldToWait(err); wait > 0 {
+				pause(ctx, max(wait, n.Backoff(failures)), nil) // nothing that happens here makes the hub ready sooner
+				continue
+			}
 			pause(ctx, n.Backoff(failures), l.wake)
 		case more:
 			failures = 0
 		default:
 			failures = 0
+			if l.until != nil {
+				l.pause = l.until(ctx)
+			}
 			pause(ctx, l.pause, l.wake)
 		}
 	}
+}
+
+// toldToWait is for how long the hub wants to be left alone; 0: it has not said.
+func toldToWait(err error) time.Duration {
+	var p *problem.Error
+	if errors.As(err, &p) {
+		return p.RetryAfter
+	}
+	return 0
 }
 
 // outcome notes how a step went. When the hub answers again, everything that
@@ -147,7 +178,7 @@ func (n *Node) outcome(ctx context.Context, name string, err error) {
 	if err != nil {
 		n.health.failed(name, err)
 		level := slog.LevelError
-		if problem.KindOf(err) == problem.Unavailable {
+		if kind := problem.KindOf(err); kind == problem.Unavailable || kind == problem.RateLimited {
 			level = slog.LevelWarn
 		}
 		n.Log.Log(ctx, level, "not done, will be tried again", "what", name, "error", err.Error())

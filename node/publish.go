@@ -39,45 +39,88 @@ type Refusal struct {
 	Portion int // index of the portion's label; -1: the alert as a whole
 }
 
-// Draft is what somebody wants to publish.
+// Draft is what somebody wants to publish: an alert of its own, the next version of one,
+// or the recall of one, which has neither objects nor plan.
 type Draft struct {
-	Objects []json.RawMessage // STIX 2.1 objects
-	Plan    alert.Plan        // how they become labelled portions
+	Objects []json.RawMessage `json:"objects,omitempty"` // STIX 2.1 objects
+	Plan    alert.Plan        `json:"plan"`              // how they become labelled portions
+
+	Supersedes alert.ID         `json:"supersedes,omitempty"` // the member's own alert of which this is the next version; "": none
+	Recall     *alert.Recall    `json:"recall,omitempty"`     // ends Supersedes
+	Re         *alert.Reference `json:"re,omitempty"`         // what it is feedback to; a next version has that of the one before
+	By         string           `json:"by,omitempty"`         // who wrote it, a user of the member's directory; kept here where Re is set, and not sent
 }
 
 // Publish composes an alert, signs it and queues it. When it returns nil the
 // alert is on stable storage; that the hub has it is told by Outgoing. Errors
-// are *problem.Error: Malformed, EgressDenied with the reasons' codes,
-// TooLarge, BadSignature (the node's key is not certified), Unavailable or
-// Internal; then nothing is stored or, if the store failed, perhaps all.
+// are *problem.Error: Malformed, EgressDenied with the reasons' codes, also where the
+// alert takes two persons (see FourEyes), TooLarge, BadSignature (the node's key is not
+// certified), Unavailable or Internal; and of what a draft supersedes NotFound, Expired,
+// or Conflict where it has been recalled or another version has come first. Then nothing
+// is stored or, if the store failed, perhaps all.
 func (n *Node) Publish(ctx context.Context, d Draft) (*store.Outgoing, error) {
-	portions, lifetime, err := n.compose(ctx, d)
-	if err != nil {
-		return nil, err
-	}
+	return n.issue(ctx, d, nil)
+}
+
+// issue is the one way from a draft to the outbox, whether one person publishes (by is
+// nil) or another than its author has released it. Errors are those of Publish, or
+// Conflict where the draft that was released has moved on.
+func (n *Node) issue(ctx context.Context, d Draft, by *released) (*store.Outgoing, error) {
 	now := n.Now()
-	a, err := n.newAlert(now, lifetime, portions)
+	a, err := n.prepare(ctx, d, now)
 	if err != nil {
 		return nil, err
 	}
-	token, err := trust.IssueAlert(ctx, n.Signer, a)
-	if errors.Is(err, keys.ErrUnavailable) || ctx.Err() != nil {
-		return nil, problem.Wrap(problem.Unavailable, err, "the alert can not be signed now")
-	} else if errors.Is(err, sdjwt.ErrTooLarge) {
-		return nil, problem.New(problem.TooLarge, "%w", err)
-	} else if err != nil {
-		return nil, problem.New(problem.Malformed, "%w", err)
+	leave, err := n.mayGo(ctx, a, by, now)
+	if err != nil {
+		return nil, err
+	}
+	token, err := sign(ctx, n.Signer, a)
+	if err != nil {
+		return nil, err
 	}
 	if err := n.verifyOwn(ctx, token); err != nil {
 		return nil, err
 	}
 	o := store.Outgoing{ID: a.Subject, Version: a.Version, Token: token, Digest: digestOf(token),
-		State: store.Queued, QueuedAt: now.UTC().Truncate(time.Microsecond)}
-	if err := n.Store.Enqueue(ctx, o); err != nil {
-		return nil, problem.Wrap(problem.Unavailable, err, "the outbox can not be written to")
+		State: store.Queued, QueuedAt: now.UTC().Truncate(time.Microsecond), Due: ownEnd(a), Referring: referringOwn(a, d.By)}
+	if err := n.queue(ctx, leave, &o); err != nil {
+		return nil, err
 	}
-	wake(n.woken.sender)
 	return &o, nil
+}
+
+// prepare makes of a draft the alert that would be signed now, by the member's own policy.
+func (n *Node) prepare(ctx context.Context, d Draft, now time.Time) (alert.Alert, error) {
+	if d.Recall != nil {
+		return n.prepareRecall(ctx, d, now)
+	}
+	portions, lifetime, err := n.compose(ctx, d)
+	if err != nil {
+		return alert.Alert{}, err
+	}
+	a, err := n.newAlert(now, lifetime, portions)
+	if err != nil {
+		return alert.Alert{}, err
+	}
+	if a.Re = d.Re; d.Supersedes != "" {
+		err = n.supersede(ctx, &a, d.Supersedes, now)
+	}
+	return a, err
+}
+
+// sign signs an alert. Errors are of kind Unavailable, TooLarge or Malformed.
+func sign(ctx context.Context, key keys.Signer, a alert.Alert) (token string, err error) {
+	token, err = trust.IssueAlert(ctx, key, a)
+	switch {
+	case err == nil:
+		return token, nil
+	case errors.Is(err, keys.ErrUnavailable) || ctx.Err() != nil:
+		return "", problem.Wrap(problem.Unavailable, err, "the alert can not be signed now")
+	case errors.Is(err, sdjwt.ErrTooLarge):
+		return "", problem.New(problem.TooLarge, "%w", err)
+	}
+	return "", problem.New(problem.Malformed, "%w", err)
 }
 
 // verifyOwn verifies an alert as its recipients will: what would not verify there

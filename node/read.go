@@ -2,8 +2,6 @@ package node
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"slices"
 	"time"
@@ -12,7 +10,6 @@ import (
 	"github.com/entente-hub/entente/api/federation"
 	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/api/problem"
-	"github.com/entente-hub/entente/api/strictjson"
 	"github.com/entente-hub/entente/node/store"
 	"github.com/entente-hub/entente/trust"
 )
@@ -33,6 +30,17 @@ type Received struct {
 	Delivery feed.Delivery             // the latest, with the disclosures and releases of all that is held
 	Banner   string                    // the join of the markings of all content that is held
 	Held     map[alert.PortionID]*Held // of each of Alert.Portions
+
+	Superseded int           // the latest version that is held, where that is a later one, else 0
+	Recall     *alert.Recall // of the alert, by this version or a later one: it is not to be used any more
+	Purged     []Purged      // what was erased of this version; to a user only where it is the focal point's
+}
+
+// Purged is what was erased of a version for one reason at one time.
+type Purged struct {
+	Cause    feed.Cause
+	At       time.Time
+	Portions []alert.PortionID
 }
 
 // Held is what is to be told of a portion besides what it and its release say.
@@ -113,7 +121,7 @@ func (n *Node) Show(ctx context.Context, originator alert.MemberID, id alert.ID,
 // read returns what is held of a version by its latest delivery, latest, and those
 // before. The error is of kind Unavailable or Internal.
 func (n *Node) read(ctx context.Context, k *known, latest store.Item) (Received, error) {
-	h := &holding{now: n.Now()}
+	h := &holding{now: n.Now(), ended: latest.Ended != ""}
 	if err := n.gather(ctx, k, latest, h, nil); err != nil {
 		return Received{}, err
 	}
@@ -121,10 +129,59 @@ func (n *Node) read(ctx context.Context, k *known, latest store.Item) (Received,
 	if err != nil {
 		return Received{}, err
 	}
+	if latest.Latest > latest.Version {
+		r.Superseded = latest.Latest
+	}
+	if err := n.tellEnd(ctx, latest, h, &r); err != nil {
+		return Received{}, err
+	}
+	if r.Purged, err = n.purged(ctx, latest, h); err != nil {
+		return Received{}, err
+	}
 	if r.Fault == nil {
 		k.describe(n.Member, &r)
 	}
 	return r, nil
+}
+
+// tellEnd says of a version whether its alert was recalled.
+func (n *Node) tellEnd(ctx context.Context, i store.Item, h *holding, r *Received) error {
+	if !h.ended {
+		return nil
+	}
+	last, err := n.Store.Received(ctx, i.Originator, i.ID, i.Latest)
+	if err != nil {
+		return unreadable(err)
+	}
+	k, err := stored(*last)
+	if err != nil {
+		return problem.Wrap(problem.Internal, err, "the recall of the alert can not be read")
+	}
+	p, err := clearPart(k.Delivery.Alert) // verified when it was received: a key revoked since brings nothing back
+	if err == nil && p.Recall == nil {
+		err = errDamaged
+	}
+	if err != nil {
+		return problem.Wrap(problem.Internal, err, "the recall of the alert can not be read")
+	}
+	r.Recall = p.Recall
+	return nil
+}
+
+// purged returns what was erased of a version.
+func (n *Node) purged(ctx context.Context, i store.Item, h *holding) ([]Purged, error) {
+	if !h.erased {
+		return nil, nil
+	}
+	purges, err := n.Store.PurgesOf(ctx, i.Originator, i.ID, i.Version)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	var list []Purged
+	for _, p := range purges {
+		list = append(list, Purged{p.Cause, time.Unix(p.At, 0).UTC(), p.Portions})
+	}
+	return list, nil
 }
 
 // read verifies a stored delivery up to the originator's root. Banner and Held are
@@ -164,15 +221,12 @@ func (k *known) describe(self alert.MemberID, r *Received) {
 }
 
 func (k *known) open(self alert.MemberID, item store.Item) (feed.Delivery, *trust.VerifiedAlert, error) {
-	sum := sha256.Sum256(item.Delivery)
-	if base64.RawURLEncoding.EncodeToString(sum[:]) != item.Digest {
-		return feed.Delivery{}, nil, errors.New("it is not what was received")
-	}
-	var d feed.Delivery
-	if err := strictjson.Unmarshal(item.Delivery, &d); err != nil {
+	left, err := stored(item)
+	if err != nil {
 		return feed.Delivery{}, nil, err
 	}
-	a, err := k.checkDelivery(self, item.ReceivedAt, d)
+	d := left.Delivery
+	a, err := k.checkDelivery(self, item.ReceivedAt, d, item.Kept != "")
 	if err != nil {
 		return feed.Delivery{}, nil, err
 	}
@@ -192,7 +246,8 @@ func (n *Node) Outbox(ctx context.Context, limit int) ([]store.Outgoing, error) 
 	return list, nil
 }
 
-// Outgoing returns one version of an outgoing alert. Errors are of kind NotFound
+// Outgoing returns one version of an outgoing alert, once it has expired without what it
+// disclosed. Errors are of kind NotFound
 // or Unavailable.
 func (n *Node) Outgoing(ctx context.Context, id alert.ID, version int) (*store.Outgoing, error) {
 	o, err := n.Store.Outgoing(ctx, id, version)
@@ -201,5 +256,5 @@ func (n *Node) Outgoing(ctx context.Context, id alert.ID, version int) (*store.O
 	} else if err != nil {
 		return nil, problem.Wrap(problem.Unavailable, err, "the outbox can not be read")
 	}
-	return o, nil
+	return n.unexpired(o), nil
 }

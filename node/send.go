@@ -25,8 +25,26 @@ var definite = []problem.Kind{
 // builds on an alert arrives after it.
 func (n *Node) outboxStep(ctx context.Context) (more bool, err error) {
 	o, err := n.Store.Next(ctx)
+	idle := errors.Is(err, store.ErrNotFound)
+	if idle && !n.known.Load().dir.Ready() { // a new node: there is nothing to send, nor to ask
+		return false, nil
+	}
+	if err == nil || idle {
+		if regainErr := n.regain(ctx); regainErr != nil && (idle || ctx.Err() != nil) {
+			return false, regainErr
+		} else if regainErr != nil {
+			return false, errors.Join(regainErr, n.Store.Attempted(ctx, o.ID, o.Version, regainErr.Error()))
+		}
+		o, err = n.Store.Next(ctx)
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	o, err = n.place(ctx, o)
+	if errors.Is(err, errRefusedBefore) {
+		return true, n.refusedAlert(ctx, *o, err)
 	} else if err != nil {
 		return false, err
 	}
@@ -39,6 +57,7 @@ func (n *Node) outboxStep(ctx context.Context) (more bool, err error) {
 		}
 		err = fmt.Errorf("alert %s: the hub's receipt does not hold: %w", o.ID, err)
 	} else if slices.Contains(definite, problem.KindOf(err)) {
+		n.health.contact(n.Now())
 		return true, n.refusedAlert(ctx, *o, err)
 	}
 	if ctx.Err() != nil { // nothing was learned of the alert
@@ -48,7 +67,6 @@ func (n *Node) outboxStep(ctx context.Context) (more bool, err error) {
 }
 
 func (n *Node) refusedAlert(ctx context.Context, o store.Outgoing, why error) error {
-	n.health.contact(n.Now())
 	s := store.Settlement{State: store.Refused, Problem: problem.KindOf(why), Error: why.Error()}
 	var p *problem.Error
 	if errors.As(why, &p) {

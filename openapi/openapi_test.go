@@ -75,18 +75,34 @@ var problems = map[string]map[string][]problem.Kind{
 		"listProposals":   nil, "declineProposal": {problem.NotFound},
 		"submitBundle": {problem.BadSignature, problem.Conflict}, "listBundles": nil, "readBundle": {problem.NotFound},
 		"explainAlert":     {problem.NotFound},
+		"purged":           {problem.BadSignature, problem.NotYetValid, problem.WrongMember, problem.NotFound},
+		"listHolders":      {problem.NotFound},
+		"listPublished":    nil,
 		"listStatements":   nil,
 		"readCheckpoint":   nil,
 		"proveConsistency": nil,
 	},
 	"node": {
-		"publish":    {problem.BadSignature, problem.EgressDenied},
+		"publish":    {problem.BadSignature, problem.EgressDenied, problem.NotFound, problem.Conflict, problem.Expired},
 		"preview":    problem.Kinds(), // the hub's are passed on
 		"listInbox":  nil,
 		"readInbox":  {problem.BadSignature, problem.NotFound},
 		"listOutbox": nil,
 		"readOutbox": {problem.NotFound},
 		"readStatus": nil,
+
+		"recall":          {problem.BadSignature, problem.EgressDenied, problem.NotFound, problem.Conflict, problem.Expired},
+		"listHolders":     problem.Kinds(), // the hub's are passed on
+		"compareVersions": {problem.BadSignature, problem.NotFound},
+
+		"addDraft":   {problem.BadSignature, problem.EgressDenied, problem.Forbidden, problem.RateLimited, problem.NotFound, problem.Conflict},
+		"listDrafts": nil, "readDraft": {problem.NotFound},
+		"releaseDraft":  {problem.BadSignature, problem.EgressDenied, problem.Forbidden, problem.NotFound, problem.Conflict},
+		"rejectDraft":   {problem.Forbidden, problem.NotFound, problem.Conflict},
+		"withdrawDraft": {problem.Forbidden, problem.NotFound, problem.Conflict},
+
+		"giveFeedback": {problem.BadSignature, problem.EgressDenied, problem.NotFound},
+		"listRequests": nil,
 
 		"listAgreements": nil, "readChain": nil, "listConsents": nil, "listEmergencies": nil, "listPolicies": nil,
 		"nextEmergency": {problem.NotFound},
@@ -106,7 +122,11 @@ func checkProblems(t *testing.T, spec, name string, op *openapi3.Operation) {
 		t.Errorf("%s: what problems %s has is not listed", name, op.OperationID)
 	}
 	want := make(map[string]bool)
-	for _, k := range slices.Concat(everywhere, kinds) {
+	common := everywhere
+	if spec == "hub" { // which bounds what a member may ask for
+		common = append(slices.Clip(common), problem.RateLimited)
+	}
+	for _, k := range slices.Concat(common, kinds) {
 		want[strconv.Itoa(k.Status())] = true
 	}
 	got := make(map[string]bool)
@@ -138,6 +158,8 @@ var actions = map[string]audit.Kind{
 	"preview":         audit.Preview,
 	"receive":         audit.Release,
 	"acknowledge":     audit.Received,
+	"purge":           audit.Purged,
+	"trace":           audit.Holders,
 	"state":           audit.Statement,
 	"propose":         audit.Proposal,
 	"bring-bundle":    audit.Bundle,
@@ -159,7 +181,7 @@ func TestActions(t *testing.T) {
 				if !ok {
 					t.Errorf("%s %s %s: no action is called %q", spec, method, route, action)
 				}
-				if used[action] = true; kind != "" && method == http.MethodGet && action != "receive" && action != "explain" {
+				if used[action] = true; kind != "" && method == http.MethodGet && action != "receive" && action != "explain" && action != "trace" {
 					t.Errorf("%s %s %s: a reading operation leaves %s", spec, method, route, kind)
 				}
 			}
@@ -182,9 +204,10 @@ func TestActions(t *testing.T) {
 // carry properties of other standards (STIX 2.1 section 7.3), and what api/alert
 // and api/feed read strictly themselves is described there.
 var open = []string{
-	"node Draft.objects[]", "node Plan.portions[]",
+	"node Draft.objects[]", "node Plan.portions[]", "node NewDraft.objects[]", "node DraftContent.objects[]",
 	"node HeldPortion.objects[]", "node HeldPortion.grading", "node HeldPortion.obligations",
 	"node Terms", "node GotBecause.obligations",
+	"node FeedbackDraft.objects[]", "node FeedbackDraft.label",
 }
 
 // Every object is closed, wherever it stands: an unknown field is an error.

@@ -40,7 +40,7 @@ type Agency struct {
 	Categories []alert.Category `json:"categories"`            // what it deals with
 }
 
-// User is somebody who reads at a member's node.
+// User is somebody who reads, or publishes, at a member's node.
 type User struct {
 	ID         UserID               `json:"id"`
 	Agency     AgencyID             `json:"agency"`
@@ -49,6 +49,11 @@ type User struct {
 	Purposes   []alert.Purpose      `json:"purposes"`            // what it may read for
 	TLPRed     bool                 `json:"tlp_red,omitempty"`   // named to receive TLP:RED
 	Suspended  bool                 `json:"suspended,omitempty"` // reads nothing
+	Roles      []Role               `json:"roles,omitempty"`     // what it may do about drafts
+
+	// TokenSHA256 is the TokenDigest of the user's own token, by which it shows who it is
+	// where it acts. Needed with a role; no two users have the same.
+	TokenSHA256 string `json:"token_sha256,omitempty"`
 }
 
 // ParseNational reads a directory as JSON, strictly, and checks it. Errors wrap
@@ -93,7 +98,7 @@ func (n *National) Validate() error {
 		}
 		users[u.ID] = true
 	}
-	return nil
+	return n.checkTokens()
 }
 
 func (a *Agency) validate() error {
@@ -124,6 +129,9 @@ func (u *User) validate(agencies map[AgencyID]bool) error {
 	}
 	if err := checkList(u.Purposes, func(p alert.Purpose) bool { return slices.Contains(alert.Purposes, p) }); err != nil {
 		return invalidEntry("user", who, "purposes: %w", err)
+	}
+	if err := u.validateRoles(); err != nil {
+		return invalidEntry("user", who, "%w", err)
 	}
 	return nil
 }

@@ -24,7 +24,11 @@ const busyTimeout = "10000"
 // IMMEDIATE, so that what a transaction reads stays true until it is through. The
 // journal is a write-ahead log synchronised on each commit (synchronous=FULL): a
 // commit that has returned survives a crash of the process and of the machine.
-// Reads run beside, on their own connections, each on a consistent snapshot.
+// What is deleted is overwritten in the file (secure_delete). Reads run beside, on their own connections, each on a consistent snapshot.
+//
+// What is deleted or replaced is overwritten with zeros (secure_delete=ON) as soon as
+// its pages are written back from the write-ahead log. Older pages in the log itself
+// are overwritten as it is used again, and go with it when the file is closed.
 type File struct {
 	Write *sql.DB // one connection
 	Read  *sql.DB // can not write
@@ -65,14 +69,14 @@ func (f *File) Close() error { return errors.Join(f.Read.Close(), f.Write.Close(
 // can not follow, such as a write-ahead log on some network file systems.
 func (f *File) checkDurable(ctx context.Context) error {
 	var journal string
-	var sync, keys int
-	err := f.Write.QueryRowContext(ctx, "SELECT j.journal_mode, s.synchronous, f.foreign_keys FROM"+
-		" pragma_journal_mode j, pragma_synchronous s, pragma_foreign_keys f").Scan(&journal, &sync, &keys)
+	var sync, keys, erase int
+	err := f.Write.QueryRowContext(ctx, "SELECT j.journal_mode, s.synchronous, f.foreign_keys, d.secure_delete FROM"+
+		" pragma_journal_mode j, pragma_synchronous s, pragma_foreign_keys f, pragma_secure_delete d").Scan(&journal, &sync, &keys, &erase)
 	if err != nil {
 		return err
 	}
-	if journal != "wal" || sync != 2 || keys != 1 {
-		return fmt.Errorf("journal_mode=%s synchronous=%d foreign_keys=%d: want wal, 2, 1", journal, sync, keys)
+	if journal != "wal" || sync != 2 || keys != 1 || erase != 1 {
+		return fmt.Errorf("journal_mode=%s synchronous=%d foreign_keys=%d secure_delete=%d: want wal, 2, 1, 1", journal, sync, keys, erase)
 	}
 	return nil
 }
@@ -113,7 +117,7 @@ func dsn(path, option, value string) string {
 		"_foreign_keys": {"1"},
 		"_dqs":          {"0"},
 		"_defensive":    {"1"},
-		"_pragma":       {"trusted_schema(0)", "journal_size_limit(67108864)"},
+		"_pragma":       {"trusted_schema(0)", "secure_delete(1)", "journal_size_limit(67108864)"},
 		option:          {value},
 	}
 	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: q.Encode()}

@@ -44,6 +44,15 @@ func issueAlert(ctx context.Context, signer keys.Signer, a alert.Alert, opts sdj
 	if a.Previous != "" {
 		claims["prev"] = a.Previous
 	}
+	if a.Recall != nil {
+		claims["recall"] = *a.Recall
+		if len(a.Portions) == 0 { // whose absence is no secret; with any it is refused below
+			claims["portions"] = []any{}
+		}
+	}
+	if a.Re != nil {
+		claims["re"] = *a.Re
+	}
 	payload, disclosures, err := sdjwt.Prepare(claims, opts)
 	if err != nil {
 		return "", malformed(err)

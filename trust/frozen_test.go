@@ -39,6 +39,14 @@ func TestFrozenBytes(t *testing.T) {
 	receipt := feed.Receipt{Issuer: "hub", Originator: "XA", Alert: alertID, Version: 1, Digest: digestOf(token), AcceptedAt: today, LogIndex: 7}
 	head := feed.Head{Issuer: "hub", Recipient: "XB", Seq: 1, Chain: chain, IssuedAt: today, Checkpoint: "entente/hub\n7\nAAAA\n\n— entente/hub AAAA\n"}
 	ack := feed.Ack{Issuer: "XB", Hub: "hub", Seq: 1, Chain: chain, IssuedAt: today}
+	purge := feed.Purge{Issuer: "XB", Hub: "hub", Originator: "XA", Alert: alertID, Version: 1, Digest: digestOf("signed"),
+		Cause: feed.Recalled, Portions: []alert.PortionID{"one", "two"}, IssuedAt: today}
+	recalled := m.issue(node("XA"), ending("XA", func(p *alert.Payload) {
+		p.Version, p.Previous, p.Recall = 2, digestOf("signed"), &alert.Recall{Mode: alert.Purge, Reason: "the source was mistaken"}
+	}))
+	asked := m.issue(node("XA"), ending("XA", func(p *alert.Payload) {
+		p.Re = &alert.Reference{Originator: "XB", Alert: otherAlertID, Act: alert.Request, Precedence: alert.Flash, Due: today + 8*60*60}
+	}))
 	leaf := audit.Entry{Salt: "ABCDEFGHIJKLMNOPQRSTUVWXYZ", Kind: audit.Admission, At: today * 1_000_000, Actor: "XA", Revision: digestOf("revision"), Policy: digestOf("policy"),
 		Alert:    &audit.Alert{Originator: "XA", ID: alertID, Version: 1, Digest: digestOf(token)},
 		Portions: []audit.Portion{{Portion: "one", Label: digestOf("label")}}}
@@ -54,6 +62,9 @@ func TestFrozenBytes(t *testing.T) {
 		{Name: "receipt_payload", About: "what the hub signs about an alert that it has accepted", Text: written(t, receipt)},
 		{Name: "feed_head_payload", About: "what the hub signs about a recipient's feed", Text: written(t, head)},
 		{Name: "ack_payload", About: "what a node signs about a delivery that it has stored", Text: written(t, ack)},
+		{Name: "purge_payload", About: "what a node signs about what it has erased", Text: written(t, purge)},
+		{Name: "recall_payload", About: "what the signature of a recall covers, besides the header", Text: signedText(t, recalled)},
+		{Name: "request_payload", About: "what the signature of a request about another alert covers, besides the header", Text: signedText(t, asked)},
 		{Name: "audit_leaf", About: "a leaf of the audit log: the admission of an alert", Text: string(leaf.Leaf())},
 	} {
 		f.SHA256 = digestOf(f.Text)
@@ -72,6 +83,7 @@ func TestFrozenBytes(t *testing.T) {
 	readBack(t, "receipt_payload", receipt, feed.Parse[feed.Receipt])
 	readBack(t, "feed_head_payload", head, feed.Parse[feed.Head])
 	readBack(t, "ack_payload", ack, feed.Parse[feed.Ack])
+	readBack(t, "purge_payload", purge, feed.Parse[feed.Purge])
 	leaf.Version = 1
 	readBack(t, "audit_leaf", leaf, audit.Parse)
 }
@@ -110,4 +122,25 @@ func decoded(t testing.TB, parsed *sdjwt.Token, i int) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// ending is an alert that says something of another version or another alert: without
+// portions where it says that it ends one.
+func ending(m alert.MemberID, change func(*alert.Payload)) alert.Alert {
+	a := small(m)
+	if change(&a.Payload); a.Recall != nil {
+		a.Portions = nil
+	}
+	return a
+}
+
+const otherAlertID = "01890a5d-ac96-774b-bcce-b302099a8058"
+
+func signedText(t *testing.T, token string) string {
+	t.Helper()
+	parsed, err := sdjwt.Parse(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(parsed.Payload)
 }

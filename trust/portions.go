@@ -2,6 +2,7 @@ package trust
 
 import (
 	"cmp"
+	"encoding/base64"
 	"maps"
 	"slices"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/api/problem"
+	"github.com/entente-hub/entente/crypto/keys"
 	"github.com/entente-hub/entente/crypto/sdjwt"
 )
 
@@ -150,6 +152,30 @@ func UniteAlerts(tokens ...string) (string, error) {
 		}
 	}
 	return sdjwt.Assemble(jws, encoded), nil
+}
+
+// ReadAlert reads an alert that was verified before it was stored, without checking
+// its signature again.
+func ReadAlert(token string) (*VerifiedAlert, error) {
+	parsed, err := sdjwt.Parse(token)
+	if err != nil {
+		return nil, malformed(err)
+	}
+	payload, err := alert.ParsePayload(parsed.Payload)
+	if err != nil {
+		return nil, malformed(err)
+	}
+	kid, err := keys.UnverifiedKeyID(parsed.JWS)
+	if err != nil {
+		return nil, malformed(err)
+	}
+	portions, err := portionsOf(parsed.Disclosures)
+	if err != nil {
+		return nil, malformed(err)
+	}
+	digest := sdjwt.SignedDigest(token)
+	return &VerifiedAlert{Alert: alert.Alert{Payload: payload, Portions: portions}, KeyID: kid,
+		SignedDigest: base64.RawURLEncoding.EncodeToString(digest[:]), Hidden: len(payload.Portions) - len(portions)}, nil
 }
 
 // ReadPortions reads the portions of an alert that was verified before it was

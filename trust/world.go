@@ -72,6 +72,13 @@ func (d *Directory) Revoked(kid string, at int64) bool {
 	return !ok || n.Revoked != 0 && at >= n.Revoked
 }
 
+// Certified reports whether a key is one that the member has certified for its node, at
+// whatever time, revoked or not. The keys of whoever had the name before are none.
+func (d *Directory) Certified(m alert.MemberID, kid string) bool {
+	_, ok := d.node(m, kid)
+	return ok
+}
+
 // NodeKey returns a lookup of the keys with which a member's node signs at a
 // moment, in seconds since 1970-01-01 UTC.
 func (d *Directory) NodeKey(m alert.MemberID, at int64) keys.Lookup {

@@ -32,7 +32,10 @@ type Payload struct {
 	IssuedAt int64       `json:"iat"`            // seconds since 1970-01-01 UTC
 	Expires  int64       `json:"exp"`            // seconds since 1970-01-01 UTC
 	SDAlg    string      `json:"_sd_alg"`        // "sha-256"
-	Portions []DigestRef `json:"portions"`       // real portions and decoys, indistinguishable
+	Portions []DigestRef `json:"portions"`       // real portions and decoys, indistinguishable; none in a recall
+
+	Recall *Recall    `json:"recall,omitempty"` // this version ends the alert
+	Re     *Reference `json:"re,omitempty"`     // this alert is feedback to another
 }
 
 // DigestRef stands for a concealed array element (RFC 9901 section 4.2.4.2).
@@ -90,8 +93,11 @@ func ParsePayload(data []byte) (Payload, error) {
 		return Payload{}, invalid("exp lies more than %d days after iat", MaxLifetime/(24*time.Hour))
 	case p.SDAlg != "sha-256":
 		return Payload{}, invalid("_sd_alg %.20q: only sha-256", p.SDAlg)
-	case n == 0 || n > MaxPortions || n%DigestPad != 0:
+	case p.Recall == nil && n == 0 || n > MaxPortions || n%DigestPad != 0:
 		return Payload{}, invalid("%d portion digests: a positive multiple of %d up to %d", n, DigestPad, MaxPortions)
+	}
+	if err := p.checkEnds(); err != nil {
+		return Payload{}, err
 	}
 	seen := make(map[string]bool, n) // RFC 9901 section 7.1: no digest twice
 	for i, d := range p.Portions {
@@ -104,6 +110,24 @@ func ParsePayload(data []byte) (Payload, error) {
 		seen[d.Digest] = true
 	}
 	return p, nil
+}
+
+// checkEnds checks what a payload says of another version or another alert.
+func (p Payload) checkEnds() error {
+	if p.Re != nil {
+		if err := p.Re.validate(p); err != nil {
+			return err
+		}
+	}
+	switch {
+	case p.Recall == nil:
+		return nil
+	case p.Version == 1:
+		return invalid("a recall follows the version that it recalls")
+	case len(p.Portions) > 0:
+		return invalid("a recall has no portions")
+	}
+	return p.Recall.Validate()
 }
 
 // CheckTimes refuses a payload that is not yet valid or no longer.

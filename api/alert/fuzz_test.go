@@ -44,6 +44,8 @@ func FuzzParsePayload(f *testing.F) {
 	first := validPayload()
 	first.Version, first.Previous = 1, ""
 	f.Add(encode(f, first))
+	f.Add(encode(f, recall()))
+	f.Add(encode(f, request()))
 	f.Fuzz(func(t *testing.T, data []byte) { roundTrip(t, data, ParsePayload) })
 }
 

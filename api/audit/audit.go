@@ -34,6 +34,9 @@ const (
 	Declined  Kind = "declined"  // a proposal was declined or withdrawn
 	Bundle    Kind = "bundle"    // a policy bundle was brought
 	Settled   Kind = "settled"   // standing alerts were decided again
+	Erased    Kind = "erased"    // the hub has erased content of an alert that ended
+	Purged    Kind = "purged"    // a recipient's signed word that it has
+	Holders   Kind = "holders"   // an originator asked who holds an alert of its own, or what it has published
 	Simulated Kind = "simulated" // past decisions were replayed under other rules
 )
 
@@ -63,6 +66,9 @@ type Entry struct {
 	Statement *Named         `json:"statement,omitempty"`
 	Proof     string         `json:"proof,omitempty"`     // of Received: the signed acknowledgement
 	Resettled *Resettled     `json:"resettled,omitempty"` // of Settled
+	Cause     string         `json:"cause,omitempty"`     // of Erased and Purged: a feed.Cause
+
+	Erased []alert.PortionID `json:"erased,omitempty"` // of Erased and Purged
 }
 
 // Alert names an alert version and its bytes.
@@ -148,7 +154,7 @@ func Parse(leaf []byte) (Entry, error) {
 		return Entry{}, fmt.Errorf("%w: salt of %d characters", ErrInvalid, len(e.Salt))
 	}
 	switch e.Kind {
-	case Decided, Admission, Refusal, Release, Withheld, Received, Preview, Statement, Proposal, Declined, Bundle, Settled, Simulated:
+	case Decided, Admission, Refusal, Release, Withheld, Received, Preview, Statement, Proposal, Declined, Bundle, Settled, Erased, Purged, Holders, Simulated:
 	default:
 		return Entry{}, fmt.Errorf("%w: kind %.40q is not known", ErrInvalid, e.Kind)
 	}

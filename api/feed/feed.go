@@ -21,6 +21,7 @@ const (
 	ReceiptType = "entente-receipt+jwt"
 	HeadType    = "entente-feed-head+jwt"
 	AckType     = "entente-ack+jwt"
+	PurgeType   = "entente-purge+jwt"
 )
 
 // ErrInvalid is wrapped by Parse where a field is missing or out of its range.
@@ -60,7 +61,7 @@ type Obligations struct {
 // Delivery is one released view of an alert in one recipient's feed.
 type Delivery struct {
 	Alert      string    `json:"alert"`       // the SD-JWT, reduced to the releases
-	Releases   []Release `json:"releases"`    // in the order of the portions
+	Releases   []Release `json:"releases"`    // in the order of the portions; none: the version before is over, and no more is said
 	Revision   string    `json:"revision"`    // federation.World.Revision decided upon
 	Policy     string    `json:"policy"`      // digest of the policy bundle that decided
 	ReleasedAt int64     `json:"released_at"` // seconds since 1970-01-01 UTC
@@ -125,6 +126,10 @@ type Head struct {
 	Chain      string           `json:"chain"`      // Next over all items up to Seq
 	IssuedAt   int64            `json:"iat"`        // seconds since 1970-01-01 UTC
 	Checkpoint string           `json:"checkpoint"` // the audit log's, a C2SP signed note
+
+	// Acked is the last item that the recipient has acknowledged, 0 for none. A node that
+	// has followed its feed less far has lost what it had stored, or another has its keys.
+	Acked int64 `json:"acked,omitempty"`
 }
 
 // Origin is the name of a hub's audit log in its checkpoints.
@@ -162,10 +167,35 @@ type Ack struct {
 	IssuedAt int64            `json:"iat"`   // seconds since 1970-01-01 UTC
 }
 
+// Cause says why a node has erased what it held.
+type Cause string
+
+// The causes of erasure.
+const (
+	Recalled   Cause = "recalled"   // the originator has recalled the alert, to be purged
+	Superseded Cause = "superseded" // a later version does not release it any more
+	Ended      Cause = "ended"      // the alert has expired, or lawful holding has ended
+)
+
+// Purge is a node's signed word that it has erased what was disclosed to it of an
+// alert version: of the portions named it holds nothing but the digests that the
+// signature covers.
+type Purge struct {
+	Issuer     alert.MemberID    `json:"iss"`
+	Hub        federation.HubID  `json:"aud"`
+	Originator alert.MemberID    `json:"orig"`
+	Alert      alert.ID          `json:"sub"`
+	Version    int               `json:"ver"`
+	Digest     string            `json:"digest"` // SHA-256 of the version's signed part, base64url
+	Cause      Cause             `json:"cause"`
+	Portions   []alert.PortionID `json:"portions"` // sorted; at least one
+	IssuedAt   int64             `json:"iat"`      // seconds since 1970-01-01 UTC
+}
+
 // Parse decodes a signed message's payload, strictly: every field must be
-// there. T is Head, Receipt or Ack. Errors wrap ErrInvalid or
+// there. T is Head, Receipt, Ack or Purge. Errors wrap ErrInvalid or
 // strictjson.ErrStrict.
-func Parse[T Head | Receipt | Ack](payload []byte) (T, error) {
+func Parse[T Head | Receipt | Ack | Purge](payload []byte) (T, error) {
 	var v T
 	if err := strictjson.Unmarshal(payload, &v); err != nil {
 		return v, fmt.Errorf("feed: %T: %w", v, err)
@@ -173,18 +203,34 @@ func Parse[T Head | Receipt | Ack](payload []byte) (T, error) {
 	var ok bool
 	switch m := any(v).(type) {
 	case Head:
-		ok = m.Issuer != "" && m.Recipient != "" && m.Seq >= 0 && isDigest(m.Chain) && isTime(m.IssuedAt) && m.Checkpoint != ""
+		ok = m.Issuer != "" && m.Recipient != "" && m.Seq >= 0 && isDigest(m.Chain) && isTime(m.IssuedAt) && m.Checkpoint != "" && m.Acked >= 0
 	case Receipt:
 		ok = m.Issuer != "" && m.Originator != "" && m.Alert != "" && m.Version >= 1 && isDigest(m.Digest) &&
 			isTime(m.AcceptedAt) && m.LogIndex >= 0
 	case Ack:
 		ok = m.Issuer != "" && m.Hub != "" && m.Seq >= 1 && isDigest(m.Chain) && isTime(m.IssuedAt)
+	case Purge:
+		ok = m.Issuer != "" && m.Hub != "" && m.Originator != "" && m.Alert != "" && m.Version >= 1 && isDigest(m.Digest) &&
+			(m.Cause == Recalled || m.Cause == Superseded || m.Cause == Ended) && isSet(m.Portions) && isTime(m.IssuedAt)
 	}
 	if !ok {
 		var none T
 		return none, fmt.Errorf("feed: %T: %w", v, ErrInvalid)
 	}
 	return v, nil
+}
+
+// isSet reports whether portions are sorted, each named once, and at least one.
+func isSet(portions []alert.PortionID) bool {
+	if len(portions) == 0 || len(portions) > alert.MaxPortions {
+		return false
+	}
+	for i, p := range portions {
+		if p == "" || i > 0 && portions[i-1] >= p {
+			return false
+		}
+	}
+	return true
 }
 
 func isTime(t int64) bool { return t > 0 && t <= alert.MaxTime }

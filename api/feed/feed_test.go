@@ -189,11 +189,12 @@ const (
 	headJSON    = `{"iss":"hub-1","aud":"XB","seq":0,"chain":"` + chain + `","iat":1800000000,"checkpoint":"entente\n0\n"}`
 	receiptJSON = `{"iss":"hub-1","aud":"XA","sub":"` + id + `","ver":1,"digest":"` + chain + `","iat":1800000000,"log_index":0}`
 	ackJSON     = `{"iss":"XB","aud":"hub-1","seq":1,"chain":"` + chain + `","iat":1800000000}`
+	purgeJSON   = `{"iss":"XB","aud":"hub-1","orig":"XA","sub":"` + id + `","ver":1,"digest":"` + chain + `","cause":"recalled","portions":["p1","p2"],"iat":1800000000}`
 )
 
 func TestParse(t *testing.T) {
 	h, err := Parse[Head]([]byte(headJSON))
-	if diff := cmp.Diff(Head{"hub-1", "XB", 0, chain, 1_800_000_000, "entente\n0\n"}, h); err != nil || diff != "" {
+	if diff := cmp.Diff(Head{"hub-1", "XB", 0, chain, 1_800_000_000, "entente\n0\n", 0}, h); err != nil || diff != "" {
 		t.Errorf("head: %v %s", err, diff)
 	}
 	r, err := Parse[Receipt]([]byte(receiptJSON))
@@ -204,7 +205,11 @@ func TestParse(t *testing.T) {
 	if diff := cmp.Diff(Ack{"XB", "hub-1", 1, chain, 1_800_000_000}, a); err != nil || diff != "" {
 		t.Errorf("ack: %v %s", err, diff)
 	}
-	for want, v := range map[string]any{headJSON: h, receiptJSON: r, ackJSON: a} { // frozen
+	p, err := Parse[Purge]([]byte(purgeJSON))
+	if diff := cmp.Diff(Purge{"XB", "hub-1", "XA", id, 1, chain, Recalled, []alert.PortionID{"p1", "p2"}, 1_800_000_000}, p); err != nil || diff != "" {
+		t.Errorf("purge: %v %s", err, diff)
+	}
+	for want, v := range map[string]any{headJSON: h, receiptJSON: r, ackJSON: a, purgeJSON: p} { // frozen
 		if b, _ := json.Marshal(v); string(b) != want {
 			t.Errorf("got  %s\nwant %s", b, want)
 		}
@@ -216,12 +221,19 @@ func TestParseRefuses(t *testing.T) {
 		"iss": {"", 1, "?"}, "aud": {"", 1, "?"}, "sub": {"", "f47ac10b-58cc-4372-a567-0e02b2c3d479"}, "seq": {-1, "1", 1.5},
 		"chain": {"", chain[1:], chain + "=", chain[:42] + "V"}, "digest": {"", chain[1:], chain + "A", chain[:42] + "V"}, "iat": {0, -1, alert.MaxTime + 1, "x"},
 		"ver": {0, -1}, "log_index": {-1, "0"}, "checkpoint": {"", 1}, "x": {1},
+		"orig": {"", 1, "?"}, "cause": {"", "mistake", 1}, "portions": {[]string{}, []string{"p2", "p1"}, []string{"p1", "p1"}, []string{""}, "p1"},
 	}
 	check[Head](t, headJSON, bad, "seq")
 	check[Receipt](t, receiptJSON, bad, "log_index")
 	check[Ack](t, ackJSON, bad, "")
+	check[Purge](t, purgeJSON, bad, "")
 	if _, err := Parse[Ack]([]byte(strings.Replace(ackJSON, `"seq":1`, `"seq":0`, 1))); !errors.Is(err, ErrInvalid) {
 		t.Errorf("an acknowledgement of nothing: %v", err)
+	}
+	for acked, ok := range map[string]bool{`7`: true, `-1`: false, `"7"`: false, `null`: false} {
+		if h, err := Parse[Head]([]byte(strings.Replace(headJSON, `"seq"`, `"acked":`+acked+`,"seq"`, 1))); (err == nil) != ok || ok && h.Acked != 7 {
+			t.Errorf("acked %s: %+v %v", acked, h, err)
+		}
 	}
 	// One signed message must not pass for another.
 	if _, err := Parse[Ack]([]byte(headJSON)); err == nil {
@@ -233,7 +245,7 @@ func TestParseRefuses(t *testing.T) {
 }
 
 // check refuses each bad value, null, and absence but where zero is a value.
-func check[T Head | Receipt | Ack](t *testing.T, good string, bad map[string][]any, zero string) {
+func check[T Head | Receipt | Ack | Purge](t *testing.T, good string, bad map[string][]any, zero string) {
 	t.Helper()
 	var base map[string]any
 	if err := json.Unmarshal([]byte(good), &base); err != nil {
@@ -251,7 +263,7 @@ func check[T Head | Receipt | Ack](t *testing.T, good string, bad map[string][]a
 		b, _ := json.Marshal(m)
 		if got, err := Parse[T](b); !errors.Is(err, ErrInvalid) && !errors.Is(err, strictjson.ErrStrict) {
 			t.Errorf("%T %s=%v: %v", got, name, v, err)
-		} else if got != *new(T) {
+		} else if !reflect.DeepEqual(got, *new(T)) {
 			t.Errorf("%T %s=%v: a refusal with a value", got, name, v)
 		}
 	}

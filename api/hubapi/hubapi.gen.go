@@ -111,6 +111,33 @@ type CitedAgreement struct {
 // Delivery defines model for Delivery.
 type Delivery = feed.Delivery
 
+// Holder One hand-over
+type Holder struct {
+	// Acknowledgement JWS of type entente-ack+jwt; absent where there is none yet
+	Acknowledgement *string `json:"acknowledgement,omitempty"`
+
+	// Chain the feed's chain value there, which the acknowledgement names
+	Chain string `json:"chain"`
+
+	// Lost it was served again without content
+	Lost   *bool          `json:"lost,omitempty"`
+	Member alert.MemberID `json:"member"`
+
+	// ReleasedAt seconds since 1970-01-01 UTC
+	ReleasedAt int64     `json:"released_at"`
+	Releases   []Release `json:"releases"`
+
+	// Seq its place in the member's feed
+	Seq     int64 `json:"seq"`
+	Version int32 `json:"version"`
+}
+
+// HoldersReport defines model for HoldersReport.
+type HoldersReport struct {
+	Holders []Holder       `json:"holders"`
+	Purges  []PurgeReceipt `json:"purges"`
+}
+
 // Item defines model for Item.
 type Item = feed.Item
 
@@ -204,6 +231,31 @@ type ProposalState struct {
 	Missing []string `json:"missing"`
 }
 
+// Published defines model for Published.
+type Published struct {
+	Alerts []struct {
+		// Alert The SD-JWT with the disclosures that are not erased
+		Alert string `json:"alert"`
+
+		// Receipt JWS of type entente-receipt+jwt
+		Receipt string `json:"receipt"`
+	} `json:"alerts"`
+}
+
+// PurgeReceipt defines model for PurgeReceipt.
+type PurgeReceipt struct {
+	Member alert.MemberID `json:"member"`
+
+	// Receipt JWS of type entente-purge+jwt
+	Receipt string `json:"receipt"`
+	Version int32  `json:"version"`
+}
+
+// Purges defines model for Purges.
+type Purges struct {
+	Purges []string `json:"purges"`
+}
+
 // Release defines model for Release.
 type Release = feed.Release
 
@@ -260,6 +312,13 @@ type ProveConsistencyParams struct {
 	New int64 `form:"new" json:"new"`
 }
 
+// ListPublishedParams defines parameters for ListPublished.
+type ListPublishedParams struct {
+	// After log index of the last that is known; -1 for none
+	After int64 `form:"after" json:"after"`
+	Limit *int  `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // ListStatementsParams defines parameters for ListStatements.
 type ListStatementsParams struct {
 	After *int64 `form:"after,omitempty" json:"after,omitempty"`
@@ -277,6 +336,9 @@ type SubmitBundleJSONRequestBody = SignedBundle
 
 // AcknowledgeJSONRequestBody defines body for Acknowledge for application/json ContentType.
 type AcknowledgeJSONRequestBody = Acks
+
+// PurgedJSONRequestBody defines body for Purged for application/json ContentType.
+type PurgedJSONRequestBody = Purges
 
 // ProposeJSONRequestBody defines body for Propose for application/json ContentType.
 type ProposeJSONRequestBody = SignedStatement
@@ -457,6 +519,27 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/feed/acks (the `Acknowledge` operationId).
 	Acknowledge(ctx context.Context, body AcknowledgeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// PurgedWithBody Tell with signed receipts what was erased
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/feed/purges (the `Purged` operationId).
+	PurgedWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Purged Tell with signed receipts what was erased
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/feed/purges (the `Purged` operationId).
+	Purged(ctx context.Context, body PurgedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListHolders Who was handed over an alert of the caller's own, and who has erased it
+	//
+	// All hand-overs and purge receipts of all versions. Only to the originator; to anybody else there is no such alert.
+	//
+	// Corresponds with GET /v1/holders/{id} (the `ListHolders` operationId).
+	ListHolders(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ReadCheckpoint The audit log's signed checkpoint
 	//
 	// Corresponds with GET /v1/log/checkpoint (the `ReadCheckpoint` operationId).
@@ -496,6 +579,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /v1/proposals/{digest} (the `DeclineProposal` operationId).
 	DeclineProposal(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListPublished The caller's own accepted alerts, in the order of the log
+	//
+	// With what is not erased of them. A node that was restored from an older backup finds here what it has published since.
+	//
+	// Corresponds with GET /v1/published (the `ListPublished` operationId).
+	ListPublished(ctx context.Context, params *ListPublishedParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListStatements Fetch statements after a position, in order
 	//
@@ -750,6 +840,57 @@ func (c *Client) Acknowledge(ctx context.Context, body AcknowledgeJSONRequestBod
 	return c.Client.Do(req)
 }
 
+// PurgedWithBody Tell with signed receipts what was erased
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/feed/purges (the `Purged` operationId).
+func (c *Client) PurgedWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPurgedRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Purged Tell with signed receipts what was erased
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/feed/purges (the `Purged` operationId).
+func (c *Client) Purged(ctx context.Context, body PurgedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPurgedRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListHolders Who was handed over an alert of the caller's own, and who has erased it
+//
+// All hand-overs and purge receipts of all versions. Only to the originator; to anybody else there is no such alert.
+//
+// Corresponds with GET /v1/holders/{id} (the `ListHolders` operationId).
+func (c *Client) ListHolders(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListHoldersRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ReadCheckpoint The audit log's signed checkpoint
 //
 // Corresponds with GET /v1/log/checkpoint (the `ReadCheckpoint` operationId).
@@ -840,6 +981,23 @@ func (c *Client) Propose(ctx context.Context, body ProposeJSONRequestBody, reqEd
 // Corresponds with DELETE /v1/proposals/{digest} (the `DeclineProposal` operationId).
 func (c *Client) DeclineProposal(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDeclineProposalRequest(c.Server, digest)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListPublished The caller's own accepted alerts, in the order of the log
+//
+// With what is not erased of them. A node that was restored from an older backup finds here what it has published since.
+//
+// Corresponds with GET /v1/published (the `ListPublished` operationId).
+func (c *Client) ListPublished(ctx context.Context, params *ListPublishedParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListPublishedRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1287,6 +1445,80 @@ func NewAcknowledgeRequestWithBody(server string, contentType string, body io.Re
 	return req, nil
 }
 
+// NewPurgedRequest calls the generic Purged builder with application/json body
+func NewPurgedRequest(server string, body PurgedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPurgedRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPurgedRequestWithBody constructs an http.Request for the Purged method, with any body, and a specified content type
+func NewPurgedRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/feed/purges")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListHoldersRequest constructs an http.Request for the ListHolders method
+func NewListHoldersRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/holders/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewReadCheckpointRequest constructs an http.Request for the ReadCheckpoint method
 func NewReadCheckpointRequest(server string) (*http.Request, error) {
 	var err error
@@ -1466,6 +1698,68 @@ func NewDeclineProposalRequest(server string, digest string) (*http.Request, err
 	}
 
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListPublishedRequest constructs an http.Request for the ListPublished method
+func NewListPublishedRequest(server string, params *ListPublishedParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/published")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -1732,6 +2026,29 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/feed/acks (the `Acknowledge` operationId).
 	AcknowledgeWithResponse(ctx context.Context, body AcknowledgeJSONRequestBody, reqEditors ...RequestEditorFn) (*AcknowledgeResponse, error)
 
+	// PurgedWithBodyWithResponse Tell with signed receipts what was erased
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/feed/purges (the `Purged` operationId).
+	PurgedWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PurgedResponse, error)
+
+	// PurgedWithResponse Tell with signed receipts what was erased
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/feed/purges (the `Purged` operationId).
+	PurgedWithResponse(ctx context.Context, body PurgedJSONRequestBody, reqEditors ...RequestEditorFn) (*PurgedResponse, error)
+
+	// ListHoldersWithResponse Who was handed over an alert of the caller's own, and who has erased it
+	//
+	// All hand-overs and purge receipts of all versions. Only to the originator; to anybody else there is no such alert.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/holders/{id} (the `ListHolders` operationId).
+	ListHoldersWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*ListHoldersResponse, error)
+
 	// ReadCheckpointWithResponse The audit log's signed checkpoint
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -1780,6 +2097,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /v1/proposals/{digest} (the `DeclineProposal` operationId).
 	DeclineProposalWithResponse(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*DeclineProposalResponse, error)
 
+	// ListPublishedWithResponse The caller's own accepted alerts, in the order of the log
+	//
+	// With what is not erased of them. A node that was restored from an older backup finds here what it has published since.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/published (the `ListPublished` operationId).
+	ListPublishedWithResponse(ctx context.Context, params *ListPublishedParams, reqEditors ...RequestEditorFn) (*ListPublishedResponse, error)
+
 	// ListStatementsWithResponse Fetch statements after a position, in order
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -1823,6 +2149,8 @@ type PublishAlertResponse struct {
 	ApplicationproblemJSON413 *Problem
 	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
 	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -1862,6 +2190,11 @@ func (r PublishAlertResponse) GetApplicationproblemJSON413() *Problem {
 // GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
 func (r PublishAlertResponse) GetApplicationproblemJSON422() *Problem {
 	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r PublishAlertResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
 }
 
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -1916,6 +2249,8 @@ type ReadAlertResponse struct {
 	ApplicationproblemJSON404 *Problem
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -1945,6 +2280,11 @@ func (r ReadAlertResponse) GetApplicationproblemJSON404() *Problem {
 // GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
 func (r ReadAlertResponse) GetApplicationproblemJSON413() *Problem {
 	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ReadAlertResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
 }
 
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -1999,6 +2339,8 @@ type PreviewAudienceResponse struct {
 	ApplicationproblemJSON413 *Problem
 	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
 	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -2028,6 +2370,11 @@ func (r PreviewAudienceResponse) GetApplicationproblemJSON413() *Problem {
 // GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
 func (r PreviewAudienceResponse) GetApplicationproblemJSON422() *Problem {
 	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r PreviewAudienceResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
 }
 
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -2082,6 +2429,8 @@ type ExplainAlertResponse struct {
 	ApplicationproblemJSON404 *Problem
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -2111,6 +2460,11 @@ func (r ExplainAlertResponse) GetApplicationproblemJSON404() *Problem {
 // GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
 func (r ExplainAlertResponse) GetApplicationproblemJSON413() *Problem {
 	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ExplainAlertResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
 }
 
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -2163,6 +2517,8 @@ type ListBundlesResponse struct {
 	ApplicationproblemJSON401 *Problem
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -2187,6 +2543,11 @@ func (r ListBundlesResponse) GetApplicationproblemJSON401() *Problem {
 // GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
 func (r ListBundlesResponse) GetApplicationproblemJSON413() *Problem {
 	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ListBundlesResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
 }
 
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -2239,6 +2600,8 @@ type SubmitBundleResponse struct {
 	ApplicationproblemJSON409 *Problem
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -2263,6 +2626,11 @@ func (r SubmitBundleResponse) GetApplicationproblemJSON409() *Problem {
 // GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
 func (r SubmitBundleResponse) GetApplicationproblemJSON413() *Problem {
 	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r SubmitBundleResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
 }
 
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -2317,6 +2685,8 @@ type ReadBundleResponse struct {
 	ApplicationproblemJSON404 *Problem
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -2346,6 +2716,11 @@ func (r ReadBundleResponse) GetApplicationproblemJSON404() *Problem {
 // GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
 func (r ReadBundleResponse) GetApplicationproblemJSON413() *Problem {
 	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ReadBundleResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
 }
 
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -2490,6 +2865,8 @@ type AcknowledgeResponse struct {
 	ApplicationproblemJSON404 *Problem
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -2519,6 +2896,11 @@ func (r AcknowledgeResponse) GetApplicationproblemJSON404() *Problem {
 // GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
 func (r AcknowledgeResponse) GetApplicationproblemJSON413() *Problem {
 	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r AcknowledgeResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
 }
 
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -2560,6 +2942,186 @@ func (r AcknowledgeResponse) ContentType() string {
 	return ""
 }
 
+type PurgedResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PurgedResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PurgedResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PurgedResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PurgedResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PurgedResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r PurgedResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r PurgedResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PurgedResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PurgedResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PurgedResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PurgedResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PurgedResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListHoldersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *HoldersReport
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListHoldersResponse) GetJSON200() *HoldersReport {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListHoldersResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListHoldersResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListHoldersResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ListHoldersResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ListHoldersResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListHoldersResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListHoldersResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListHoldersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListHoldersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListHoldersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListHoldersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ReadCheckpointResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -2571,6 +3133,8 @@ type ReadCheckpointResponse struct {
 	ApplicationproblemJSON401 *Problem
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -2595,6 +3159,11 @@ func (r ReadCheckpointResponse) GetApplicationproblemJSON401() *Problem {
 // GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
 func (r ReadCheckpointResponse) GetApplicationproblemJSON413() *Problem {
 	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ReadCheckpointResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
 }
 
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -2647,6 +3216,8 @@ type ProveConsistencyResponse struct {
 	ApplicationproblemJSON401 *Problem
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -2671,6 +3242,11 @@ func (r ProveConsistencyResponse) GetApplicationproblemJSON401() *Problem {
 // GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
 func (r ProveConsistencyResponse) GetApplicationproblemJSON413() *Problem {
 	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ProveConsistencyResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
 }
 
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -2723,6 +3299,8 @@ type ListProposalsResponse struct {
 	ApplicationproblemJSON401 *Problem
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -2747,6 +3325,11 @@ func (r ListProposalsResponse) GetApplicationproblemJSON401() *Problem {
 // GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
 func (r ListProposalsResponse) GetApplicationproblemJSON413() *Problem {
 	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ListProposalsResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
 }
 
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -2896,6 +3479,8 @@ type DeclineProposalResponse struct {
 	ApplicationproblemJSON404 *Problem
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -2920,6 +3505,11 @@ func (r DeclineProposalResponse) GetApplicationproblemJSON404() *Problem {
 // GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
 func (r DeclineProposalResponse) GetApplicationproblemJSON413() *Problem {
 	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r DeclineProposalResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
 }
 
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -2961,6 +3551,89 @@ func (r DeclineProposalResponse) ContentType() string {
 	return ""
 }
 
+type ListPublishedResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Published
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListPublishedResponse) GetJSON200() *Published {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListPublishedResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListPublishedResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ListPublishedResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ListPublishedResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListPublishedResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListPublishedResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListPublishedResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListPublishedResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListPublishedResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListPublishedResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListStatementsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -2972,6 +3645,8 @@ type ListStatementsResponse struct {
 	ApplicationproblemJSON401 *Problem
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -2996,6 +3671,11 @@ func (r ListStatementsResponse) GetApplicationproblemJSON401() *Problem {
 // GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
 func (r ListStatementsResponse) GetApplicationproblemJSON413() *Problem {
 	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ListStatementsResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
 }
 
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -3050,6 +3730,8 @@ type SubmitStatementResponse struct {
 	ApplicationproblemJSON413 *Problem
 	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
 	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -3079,6 +3761,11 @@ func (r SubmitStatementResponse) GetApplicationproblemJSON413() *Problem {
 // GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
 func (r SubmitStatementResponse) GetApplicationproblemJSON422() *Problem {
 	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r SubmitStatementResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
 }
 
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -3307,6 +3994,47 @@ func (c *ClientWithResponses) AcknowledgeWithResponse(ctx context.Context, body 
 	return ParseAcknowledgeResponse(rsp)
 }
 
+// PurgedWithBodyWithResponse Tell with signed receipts what was erased
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/feed/purges (the `Purged` operationId).
+func (c *ClientWithResponses) PurgedWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PurgedResponse, error) {
+	rsp, err := c.PurgedWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePurgedResponse(rsp)
+}
+
+// PurgedWithResponse Tell with signed receipts what was erased
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/feed/purges (the `Purged` operationId).
+func (c *ClientWithResponses) PurgedWithResponse(ctx context.Context, body PurgedJSONRequestBody, reqEditors ...RequestEditorFn) (*PurgedResponse, error) {
+	rsp, err := c.Purged(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePurgedResponse(rsp)
+}
+
+// ListHoldersWithResponse Who was handed over an alert of the caller's own, and who has erased it
+//
+// All hand-overs and purge receipts of all versions. Only to the originator; to anybody else there is no such alert.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/holders/{id} (the `ListHolders` operationId).
+func (c *ClientWithResponses) ListHoldersWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*ListHoldersResponse, error) {
+	rsp, err := c.ListHolders(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListHoldersResponse(rsp)
+}
+
 // ReadCheckpointWithResponse The audit log's signed checkpoint
 //
 // Returns a wrapper object for the known response body format(s).
@@ -3389,6 +4117,21 @@ func (c *ClientWithResponses) DeclineProposalWithResponse(ctx context.Context, d
 		return nil, err
 	}
 	return ParseDeclineProposalResponse(rsp)
+}
+
+// ListPublishedWithResponse The caller's own accepted alerts, in the order of the log
+//
+// With what is not erased of them. A node that was restored from an older backup finds here what it has published since.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/published (the `ListPublished` operationId).
+func (c *ClientWithResponses) ListPublishedWithResponse(ctx context.Context, params *ListPublishedParams, reqEditors ...RequestEditorFn) (*ListPublishedResponse, error) {
+	rsp, err := c.ListPublished(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListPublishedResponse(rsp)
 }
 
 // ListStatementsWithResponse Fetch statements after a position, in order
@@ -3497,6 +4240,13 @@ func ParsePublishAlertResponse(rsp *http.Response) (*PublishAlertResponse, error
 		}
 		response.ApplicationproblemJSON422 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -3564,6 +4314,13 @@ func ParseReadAlertResponse(rsp *http.Response) (*ReadAlertResponse, error) {
 			return nil, err
 		}
 		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
@@ -3633,6 +4390,13 @@ func ParsePreviewAudienceResponse(rsp *http.Response) (*PreviewAudienceResponse,
 		}
 		response.ApplicationproblemJSON422 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -3701,6 +4465,13 @@ func ParseExplainAlertResponse(rsp *http.Response) (*ExplainAlertResponse, error
 		}
 		response.ApplicationproblemJSON413 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -3761,6 +4532,13 @@ func ParseListBundlesResponse(rsp *http.Response) (*ListBundlesResponse, error) 
 			return nil, err
 		}
 		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
@@ -3825,6 +4603,13 @@ func ParseSubmitBundleResponse(rsp *http.Response) (*SubmitBundleResponse, error
 			return nil, err
 		}
 		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
@@ -3893,6 +4678,13 @@ func ParseReadBundleResponse(rsp *http.Response) (*ReadBundleResponse, error) {
 			return nil, err
 		}
 		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
@@ -4040,6 +4832,166 @@ func ParseAcknowledgeResponse(rsp *http.Response) (*AcknowledgeResponse, error) 
 		}
 		response.ApplicationproblemJSON413 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePurgedResponse parses an HTTP response from a PurgedWithResponse call
+func ParsePurgedResponse(rsp *http.Response) (*PurgedResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PurgedResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListHoldersResponse parses an HTTP response from a ListHoldersWithResponse call
+func ParseListHoldersResponse(rsp *http.Response) (*ListHoldersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListHoldersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest HoldersReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4100,6 +5052,13 @@ func ParseReadCheckpointResponse(rsp *http.Response) (*ReadCheckpointResponse, e
 			return nil, err
 		}
 		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
@@ -4162,6 +5121,13 @@ func ParseProveConsistencyResponse(rsp *http.Response) (*ProveConsistencyRespons
 		}
 		response.ApplicationproblemJSON413 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4222,6 +5188,13 @@ func ParseListProposalsResponse(rsp *http.Response) (*ListProposalsResponse, err
 			return nil, err
 		}
 		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
@@ -4369,6 +5342,81 @@ func ParseDeclineProposalResponse(rsp *http.Response) (*DeclineProposalResponse,
 		}
 		response.ApplicationproblemJSON413 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListPublishedResponse parses an HTTP response from a ListPublishedWithResponse call
+func ParseListPublishedResponse(rsp *http.Response) (*ListPublishedResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListPublishedResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Published
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4429,6 +5477,13 @@ func ParseListStatementsResponse(rsp *http.Response) (*ListStatementsResponse, e
 			return nil, err
 		}
 		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
@@ -4501,6 +5556,13 @@ func ParseSubmitStatementResponse(rsp *http.Response) (*SubmitStatementResponse,
 		}
 		response.ApplicationproblemJSON422 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4549,6 +5611,12 @@ type ServerInterface interface {
 	// Acknowledge Acknowledge deliveries with signed receipts
 	// (POST /v1/feed/acks)
 	Acknowledge(c *fiber.Ctx) error
+	// Purged Tell with signed receipts what was erased
+	// (POST /v1/feed/purges)
+	Purged(c *fiber.Ctx) error
+	// ListHolders Who was handed over an alert of the caller's own, and who has erased it
+	// (GET /v1/holders/{id})
+	ListHolders(c *fiber.Ctx, id string) error
 	// ReadCheckpoint The audit log's signed checkpoint
 	// (GET /v1/log/checkpoint)
 	ReadCheckpoint(c *fiber.Ctx) error
@@ -4564,6 +5632,9 @@ type ServerInterface interface {
 	// DeclineProposal Decline or withdraw a proposal
 	// (DELETE /v1/proposals/{digest})
 	DeclineProposal(c *fiber.Ctx, digest string) error
+	// ListPublished The caller's own accepted alerts, in the order of the log
+	// (GET /v1/published)
+	ListPublished(c *fiber.Ctx, params ListPublishedParams) error
 	// ListStatements Fetch statements after a position, in order
 	// (GET /v1/statements)
 	ListStatements(c *fiber.Ctx, params ListStatementsParams) error
@@ -4833,6 +5904,53 @@ func (siw *ServerInterfaceWrapper) Acknowledge(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// Purged operation middleware
+func (siw *ServerInterfaceWrapper) Purged(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.Purged(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListHolders operation middleware
+func (siw *ServerInterfaceWrapper) ListHolders(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListHolders(c, id)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // ReadCheckpoint operation middleware
 func (siw *ServerInterfaceWrapper) ReadCheckpoint(c *fiber.Ctx) error {
 
@@ -4960,6 +6078,50 @@ func (siw *ServerInterfaceWrapper) DeclineProposal(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// ListPublished operation middleware
+func (siw *ServerInterfaceWrapper) ListPublished(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListPublishedParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Required query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "after", query, &params.After, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter after: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", query, &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter limit: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListPublished(c, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // ListStatements operation middleware
 func (siw *ServerInterfaceWrapper) ListStatements(c *fiber.Ctx) error {
 
@@ -5055,6 +6217,8 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/v1/feed/acks", wrapper.Acknowledge)
 
+	router.Post(options.BaseURL+"/v1/feed/purges", wrapper.Purged)
+
 	router.Get(options.BaseURL+"/v1/statements", wrapper.ListStatements)
 
 	router.Post(options.BaseURL+"/v1/statements", wrapper.SubmitStatement)
@@ -5072,6 +6236,10 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 	router.Get(options.BaseURL+"/v1/bundles/:digest", wrapper.ReadBundle)
 
 	router.Get(options.BaseURL+"/v1/audience/:id/:version", wrapper.ExplainAlert)
+
+	router.Get(options.BaseURL+"/v1/published", wrapper.ListPublished)
+
+	router.Get(options.BaseURL+"/v1/holders/:id", wrapper.ListHolders)
 
 	router.Get(options.BaseURL+"/v1/log/checkpoint", wrapper.ReadCheckpoint)
 
@@ -5154,6 +6322,15 @@ func (response PublishAlert422ApplicationProblemPlusJSONResponse) VisitPublishAl
 	return ctx.JSON(&response)
 }
 
+type PublishAlert429ApplicationProblemPlusJSONResponse Problem
+
+func (response PublishAlert429ApplicationProblemPlusJSONResponse) VisitPublishAlertResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
 type PublishAlert500ApplicationProblemPlusJSONResponse Problem
 
 func (response PublishAlert500ApplicationProblemPlusJSONResponse) VisitPublishAlertResponse(ctx *fiber.Ctx) error {
@@ -5229,6 +6406,15 @@ func (response ReadAlert413ApplicationProblemPlusJSONResponse) VisitReadAlertRes
 	return ctx.JSON(&response)
 }
 
+type ReadAlert429ApplicationProblemPlusJSONResponse Problem
+
+func (response ReadAlert429ApplicationProblemPlusJSONResponse) VisitReadAlertResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
 type ReadAlert500ApplicationProblemPlusJSONResponse Problem
 
 func (response ReadAlert500ApplicationProblemPlusJSONResponse) VisitReadAlertResponse(ctx *fiber.Ctx) error {
@@ -5298,6 +6484,15 @@ type PreviewAudience422ApplicationProblemPlusJSONResponse Problem
 func (response PreviewAudience422ApplicationProblemPlusJSONResponse) VisitPreviewAudienceResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(422)
+
+	return ctx.JSON(&response)
+}
+
+type PreviewAudience429ApplicationProblemPlusJSONResponse Problem
+
+func (response PreviewAudience429ApplicationProblemPlusJSONResponse) VisitPreviewAudienceResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
 
 	return ctx.JSON(&response)
 }
@@ -5376,6 +6571,15 @@ func (response ExplainAlert413ApplicationProblemPlusJSONResponse) VisitExplainAl
 	return ctx.JSON(&response)
 }
 
+type ExplainAlert429ApplicationProblemPlusJSONResponse Problem
+
+func (response ExplainAlert429ApplicationProblemPlusJSONResponse) VisitExplainAlertResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
 type ExplainAlert500ApplicationProblemPlusJSONResponse Problem
 
 func (response ExplainAlert500ApplicationProblemPlusJSONResponse) VisitExplainAlertResponse(ctx *fiber.Ctx) error {
@@ -5435,6 +6639,15 @@ type ListBundles413ApplicationProblemPlusJSONResponse Problem
 func (response ListBundles413ApplicationProblemPlusJSONResponse) VisitListBundlesResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ListBundles429ApplicationProblemPlusJSONResponse Problem
+
+func (response ListBundles429ApplicationProblemPlusJSONResponse) VisitListBundlesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
 
 	return ctx.JSON(&response)
 }
@@ -5511,6 +6724,15 @@ func (response SubmitBundle413ApplicationProblemPlusJSONResponse) VisitSubmitBun
 	return ctx.JSON(&response)
 }
 
+type SubmitBundle429ApplicationProblemPlusJSONResponse Problem
+
+func (response SubmitBundle429ApplicationProblemPlusJSONResponse) VisitSubmitBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
 type SubmitBundle500ApplicationProblemPlusJSONResponse Problem
 
 func (response SubmitBundle500ApplicationProblemPlusJSONResponse) VisitSubmitBundleResponse(ctx *fiber.Ctx) error {
@@ -5580,6 +6802,15 @@ type ReadBundle413ApplicationProblemPlusJSONResponse Problem
 func (response ReadBundle413ApplicationProblemPlusJSONResponse) VisitReadBundleResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ReadBundle429ApplicationProblemPlusJSONResponse Problem
+
+func (response ReadBundle429ApplicationProblemPlusJSONResponse) VisitReadBundleResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
 
 	return ctx.JSON(&response)
 }
@@ -5747,6 +6978,15 @@ func (response Acknowledge413ApplicationProblemPlusJSONResponse) VisitAcknowledg
 	return ctx.JSON(&response)
 }
 
+type Acknowledge429ApplicationProblemPlusJSONResponse Problem
+
+func (response Acknowledge429ApplicationProblemPlusJSONResponse) VisitAcknowledgeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
 type Acknowledge500ApplicationProblemPlusJSONResponse Problem
 
 func (response Acknowledge500ApplicationProblemPlusJSONResponse) VisitAcknowledgeResponse(ctx *fiber.Ctx) error {
@@ -5759,6 +6999,178 @@ func (response Acknowledge500ApplicationProblemPlusJSONResponse) VisitAcknowledg
 type Acknowledge503ApplicationProblemPlusJSONResponse Problem
 
 func (response Acknowledge503ApplicationProblemPlusJSONResponse) VisitAcknowledgeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type PurgedRequestObject struct {
+	Body *PurgedJSONRequestBody
+}
+
+type PurgedResponseObject interface {
+	VisitPurgedResponse(ctx *fiber.Ctx) error
+}
+
+type Purged204Response struct {
+}
+
+func (response Purged204Response) VisitPurgedResponse(ctx *fiber.Ctx) error {
+	ctx.Status(204)
+	return nil
+}
+
+type Purged400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response Purged400ApplicationProblemPlusJSONResponse) VisitPurgedResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type Purged401ApplicationProblemPlusJSONResponse Problem
+
+func (response Purged401ApplicationProblemPlusJSONResponse) VisitPurgedResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type Purged403ApplicationProblemPlusJSONResponse Problem
+
+func (response Purged403ApplicationProblemPlusJSONResponse) VisitPurgedResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(403)
+
+	return ctx.JSON(&response)
+}
+
+type Purged404ApplicationProblemPlusJSONResponse Problem
+
+func (response Purged404ApplicationProblemPlusJSONResponse) VisitPurgedResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type Purged413ApplicationProblemPlusJSONResponse Problem
+
+func (response Purged413ApplicationProblemPlusJSONResponse) VisitPurgedResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type Purged429ApplicationProblemPlusJSONResponse Problem
+
+func (response Purged429ApplicationProblemPlusJSONResponse) VisitPurgedResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
+type Purged500ApplicationProblemPlusJSONResponse Problem
+
+func (response Purged500ApplicationProblemPlusJSONResponse) VisitPurgedResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type Purged503ApplicationProblemPlusJSONResponse Problem
+
+func (response Purged503ApplicationProblemPlusJSONResponse) VisitPurgedResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type ListHoldersRequestObject struct {
+	Id string `json:"id"`
+}
+
+type ListHoldersResponseObject interface {
+	VisitListHoldersResponse(ctx *fiber.Ctx) error
+}
+
+type ListHolders200JSONResponse HoldersReport
+
+func (response ListHolders200JSONResponse) VisitListHoldersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListHolders400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListHolders400ApplicationProblemPlusJSONResponse) VisitListHoldersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ListHolders401ApplicationProblemPlusJSONResponse Problem
+
+func (response ListHolders401ApplicationProblemPlusJSONResponse) VisitListHoldersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ListHolders404ApplicationProblemPlusJSONResponse Problem
+
+func (response ListHolders404ApplicationProblemPlusJSONResponse) VisitListHoldersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type ListHolders413ApplicationProblemPlusJSONResponse Problem
+
+func (response ListHolders413ApplicationProblemPlusJSONResponse) VisitListHoldersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ListHolders429ApplicationProblemPlusJSONResponse Problem
+
+func (response ListHolders429ApplicationProblemPlusJSONResponse) VisitListHoldersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
+type ListHolders500ApplicationProblemPlusJSONResponse Problem
+
+func (response ListHolders500ApplicationProblemPlusJSONResponse) VisitListHoldersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ListHolders503ApplicationProblemPlusJSONResponse Problem
+
+func (response ListHolders503ApplicationProblemPlusJSONResponse) VisitListHoldersResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(503)
 
@@ -5806,6 +7218,15 @@ type ReadCheckpoint413ApplicationProblemPlusJSONResponse Problem
 func (response ReadCheckpoint413ApplicationProblemPlusJSONResponse) VisitReadCheckpointResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ReadCheckpoint429ApplicationProblemPlusJSONResponse Problem
+
+func (response ReadCheckpoint429ApplicationProblemPlusJSONResponse) VisitReadCheckpointResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
 
 	return ctx.JSON(&response)
 }
@@ -5874,6 +7295,15 @@ func (response ProveConsistency413ApplicationProblemPlusJSONResponse) VisitProve
 	return ctx.JSON(&response)
 }
 
+type ProveConsistency429ApplicationProblemPlusJSONResponse Problem
+
+func (response ProveConsistency429ApplicationProblemPlusJSONResponse) VisitProveConsistencyResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
 type ProveConsistency500ApplicationProblemPlusJSONResponse Problem
 
 func (response ProveConsistency500ApplicationProblemPlusJSONResponse) VisitProveConsistencyResponse(ctx *fiber.Ctx) error {
@@ -5933,6 +7363,15 @@ type ListProposals413ApplicationProblemPlusJSONResponse Problem
 func (response ListProposals413ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ListProposals429ApplicationProblemPlusJSONResponse Problem
+
+func (response ListProposals429ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
 
 	return ctx.JSON(&response)
 }
@@ -6100,6 +7539,15 @@ func (response DeclineProposal413ApplicationProblemPlusJSONResponse) VisitDeclin
 	return ctx.JSON(&response)
 }
 
+type DeclineProposal429ApplicationProblemPlusJSONResponse Problem
+
+func (response DeclineProposal429ApplicationProblemPlusJSONResponse) VisitDeclineProposalResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
 type DeclineProposal500ApplicationProblemPlusJSONResponse Problem
 
 func (response DeclineProposal500ApplicationProblemPlusJSONResponse) VisitDeclineProposalResponse(ctx *fiber.Ctx) error {
@@ -6112,6 +7560,79 @@ func (response DeclineProposal500ApplicationProblemPlusJSONResponse) VisitDeclin
 type DeclineProposal503ApplicationProblemPlusJSONResponse Problem
 
 func (response DeclineProposal503ApplicationProblemPlusJSONResponse) VisitDeclineProposalResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type ListPublishedRequestObject struct {
+	Params ListPublishedParams
+}
+
+type ListPublishedResponseObject interface {
+	VisitListPublishedResponse(ctx *fiber.Ctx) error
+}
+
+type ListPublished200JSONResponse Published
+
+func (response ListPublished200JSONResponse) VisitListPublishedResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListPublished400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListPublished400ApplicationProblemPlusJSONResponse) VisitListPublishedResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ListPublished401ApplicationProblemPlusJSONResponse Problem
+
+func (response ListPublished401ApplicationProblemPlusJSONResponse) VisitListPublishedResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ListPublished413ApplicationProblemPlusJSONResponse Problem
+
+func (response ListPublished413ApplicationProblemPlusJSONResponse) VisitListPublishedResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ListPublished429ApplicationProblemPlusJSONResponse Problem
+
+func (response ListPublished429ApplicationProblemPlusJSONResponse) VisitListPublishedResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
+type ListPublished500ApplicationProblemPlusJSONResponse Problem
+
+func (response ListPublished500ApplicationProblemPlusJSONResponse) VisitListPublishedResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ListPublished503ApplicationProblemPlusJSONResponse Problem
+
+func (response ListPublished503ApplicationProblemPlusJSONResponse) VisitListPublishedResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(503)
 
@@ -6160,6 +7681,15 @@ type ListStatements413ApplicationProblemPlusJSONResponse Problem
 func (response ListStatements413ApplicationProblemPlusJSONResponse) VisitListStatementsResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ListStatements429ApplicationProblemPlusJSONResponse Problem
+
+func (response ListStatements429ApplicationProblemPlusJSONResponse) VisitListStatementsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
 
 	return ctx.JSON(&response)
 }
@@ -6245,6 +7775,15 @@ func (response SubmitStatement422ApplicationProblemPlusJSONResponse) VisitSubmit
 	return ctx.JSON(&response)
 }
 
+type SubmitStatement429ApplicationProblemPlusJSONResponse Problem
+
+func (response SubmitStatement429ApplicationProblemPlusJSONResponse) VisitSubmitStatementResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
 type SubmitStatement500ApplicationProblemPlusJSONResponse Problem
 
 func (response SubmitStatement500ApplicationProblemPlusJSONResponse) VisitSubmitStatementResponse(ctx *fiber.Ctx) error {
@@ -6292,6 +7831,12 @@ type StrictServerInterface interface {
 	// Acknowledge Acknowledge deliveries with signed receipts
 	// (POST /v1/feed/acks)
 	Acknowledge(ctx context.Context, request AcknowledgeRequestObject) (AcknowledgeResponseObject, error)
+	// Purged Tell with signed receipts what was erased
+	// (POST /v1/feed/purges)
+	Purged(ctx context.Context, request PurgedRequestObject) (PurgedResponseObject, error)
+	// ListHolders Who was handed over an alert of the caller's own, and who has erased it
+	// (GET /v1/holders/{id})
+	ListHolders(ctx context.Context, request ListHoldersRequestObject) (ListHoldersResponseObject, error)
 	// ReadCheckpoint The audit log's signed checkpoint
 	// (GET /v1/log/checkpoint)
 	ReadCheckpoint(ctx context.Context, request ReadCheckpointRequestObject) (ReadCheckpointResponseObject, error)
@@ -6307,6 +7852,9 @@ type StrictServerInterface interface {
 	// DeclineProposal Decline or withdraw a proposal
 	// (DELETE /v1/proposals/{digest})
 	DeclineProposal(ctx context.Context, request DeclineProposalRequestObject) (DeclineProposalResponseObject, error)
+	// ListPublished The caller's own accepted alerts, in the order of the log
+	// (GET /v1/published)
+	ListPublished(ctx context.Context, request ListPublishedRequestObject) (ListPublishedResponseObject, error)
 	// ListStatements Fetch statements after a position, in order
 	// (GET /v1/statements)
 	ListStatements(ctx context.Context, request ListStatementsRequestObject) (ListStatementsResponseObject, error)
@@ -6625,6 +8173,72 @@ func (sh *strictHandler) Acknowledge(ctx *fiber.Ctx) error {
 	return nil
 }
 
+// Purged operation middleware
+func (sh *strictHandler) Purged(ctx *fiber.Ctx) error {
+	var request PurgedRequestObject
+
+	var body PurgedJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.Purged(ctx.UserContext(), request.(PurgedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Purged")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PurgedResponseObject); ok {
+		if err := validResponse.VisitPurgedResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListHolders operation middleware
+func (sh *strictHandler) ListHolders(ctx *fiber.Ctx, id string) error {
+	var request ListHoldersRequestObject
+
+	request.Id = id
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListHolders(ctx.UserContext(), request.(ListHoldersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListHolders")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListHoldersResponseObject); ok {
+		if err := validResponse.VisitListHoldersResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ReadCheckpoint operation middleware
 func (sh *strictHandler) ReadCheckpoint(ctx *fiber.Ctx) error {
 	var request ReadCheckpointRequestObject
@@ -6760,6 +8374,33 @@ func (sh *strictHandler) DeclineProposal(ctx *fiber.Ctx, digest string) error {
 		return err
 	} else if validResponse, ok := response.(DeclineProposalResponseObject); ok {
 		if err := validResponse.VisitDeclineProposalResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPublished operation middleware
+func (sh *strictHandler) ListPublished(ctx *fiber.Ctx, params ListPublishedParams) error {
+	var request ListPublishedRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPublished(ctx.UserContext(), request.(ListPublishedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPublished")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPublishedResponseObject); ok {
+		if err := validResponse.VisitListPublishedResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {

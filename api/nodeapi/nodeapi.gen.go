@@ -103,6 +103,30 @@ func (e HeldPortionRelease) Valid() bool {
 	}
 }
 
+// Defines values for KeptDraftState.
+const (
+	KeptDraftStatePending   KeptDraftState = "pending"
+	KeptDraftStateRejected  KeptDraftState = "rejected"
+	KeptDraftStateReleased  KeptDraftState = "released"
+	KeptDraftStateWithdrawn KeptDraftState = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the KeptDraftState enum.
+func (e KeptDraftState) Valid() bool {
+	switch e {
+	case KeptDraftStatePending:
+		return true
+	case KeptDraftStateRejected:
+		return true
+	case KeptDraftStateReleased:
+		return true
+	case KeptDraftStateWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OutgoingState.
 const (
 	Accepted OutgoingState = "accepted"
@@ -136,6 +160,30 @@ func (e ReceivedPortionRelease) Valid() bool {
 	case ReceivedPortionReleaseContent:
 		return true
 	case ReceivedPortionReleaseExistence:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RequestState.
+const (
+	RequestAnswered RequestState = "answered"
+	RequestLate     RequestState = "late"
+	RequestOpen     RequestState = "open"
+	RequestRefused  RequestState = "refused"
+)
+
+// Valid indicates whether the value is a known member of the RequestState enum.
+func (e RequestState) Valid() bool {
+	switch e {
+	case RequestAnswered:
+		return true
+	case RequestLate:
+		return true
+	case RequestOpen:
+		return true
+	case RequestRefused:
 		return true
 	default:
 		return false
@@ -181,6 +229,33 @@ func (e ReadChainParamsType) Valid() bool {
 	}
 }
 
+// Defines values for ListDraftsParamsState.
+const (
+	ListDraftsParamsStateAll       ListDraftsParamsState = "all"
+	ListDraftsParamsStatePending   ListDraftsParamsState = "pending"
+	ListDraftsParamsStateRejected  ListDraftsParamsState = "rejected"
+	ListDraftsParamsStateReleased  ListDraftsParamsState = "released"
+	ListDraftsParamsStateWithdrawn ListDraftsParamsState = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the ListDraftsParamsState enum.
+func (e ListDraftsParamsState) Valid() bool {
+	switch e {
+	case ListDraftsParamsStateAll:
+		return true
+	case ListDraftsParamsStatePending:
+		return true
+	case ListDraftsParamsStateRejected:
+		return true
+	case ListDraftsParamsStateReleased:
+		return true
+	case ListDraftsParamsStateWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Agreement defines model for Agreement.
 type Agreement struct {
 	// Digest By which decisions cite it
@@ -217,6 +292,19 @@ type Alarm struct {
 	At     time.Time `json:"at"`
 	Detail string    `json:"detail"`
 	Kind   string    `json:"kind"`
+}
+
+// AlertReference What feedback refers to
+type AlertReference struct {
+	Act   alert.Act `json:"act"`
+	Alert string    `json:"alert"`
+
+	// Due Of a request
+	Due        *time.Time `json:"due,omitempty"`
+	Originator string     `json:"originator"`
+
+	// Precedence Of a request
+	Precedence *alert.Precedence `json:"precedence,omitempty"`
 }
 
 // AudienceAnswer defines model for AudienceAnswer.
@@ -257,6 +345,22 @@ type ConsentList struct {
 	Consents []Consent `json:"consents"`
 }
 
+// Diff defines model for Diff.
+type Diff struct {
+	ExpiresAfter  time.Time `json:"expires_after"`
+	ExpiresBefore time.Time `json:"expires_before"`
+	From          int32     `json:"from"`
+	Id            string    `json:"id"`
+	Originator    string    `json:"originator"`
+
+	// Portions Those that differ, by id
+	Portions []PortionDiff `json:"portions"`
+
+	// Recall How an alert ends that is taken back
+	Recall *Recall `json:"recall,omitempty"`
+	To     int32   `json:"to"`
+}
+
 // Draft defines model for Draft.
 type Draft struct {
 	// Objects STIX 2.1 objects
@@ -264,6 +368,54 @@ type Draft struct {
 
 	// Plan How a bundle becomes portions; the same as the label file. A label may leave out classification where marked_as names the level, and policy, which is then the member's own marking scheme. Checked by api/alert.
 	Plan Plan `json:"plan"`
+
+	// Supersedes The id of an alert of the member's own of which this is the next version; left out: a new alert
+	Supersedes *string `json:"supersedes,omitempty"`
+}
+
+// DraftContent All that is released with a draft
+type DraftContent struct {
+	Objects *[]json.RawMessage `json:"objects,omitempty"`
+
+	// Plan How a bundle becomes portions; the same as the label file. A label may leave out classification where marked_as names the level, and policy, which is then the member's own marking scheme. Checked by api/alert.
+	Plan *Plan `json:"plan,omitempty"`
+
+	// Re What feedback refers to
+	Re         *AlertReference `json:"re,omitempty"`
+	Recall     *DraftRecall    `json:"recall,omitempty"`
+	Supersedes *string         `json:"supersedes,omitempty"`
+
+	// Version Of the alert that it makes
+	Version int32 `json:"version"`
+}
+
+// DraftPage defines model for DraftPage.
+type DraftPage struct {
+	Drafts []KeptDraft `json:"drafts"`
+}
+
+// DraftPortion defines model for DraftPortion.
+type DraftPortion struct {
+	// Label DESIGN section 4; checked by api/alert.
+	Label   externalRef0.Label `json:"label"`
+	Portion string             `json:"portion"`
+}
+
+// DraftRecall defines model for DraftRecall.
+type DraftRecall struct {
+	Mode   alert.RecallMode `json:"mode"`
+	Reason string           `json:"reason"`
+}
+
+// DraftRejection defines model for DraftRejection.
+type DraftRejection struct {
+	Reason string `json:"reason"`
+}
+
+// DraftRelease defines model for DraftRelease.
+type DraftRelease struct {
+	// Digest Of the draft as it was read
+	Digest string `json:"digest"`
 }
 
 // Emergency defines model for Emergency.
@@ -320,6 +472,48 @@ type Explanation struct {
 	Outgoing   *Outgoing       `json:"outgoing,omitempty"`
 	Received   *[]GotBecause   `json:"received,omitempty"`
 	Version    int32           `json:"version"`
+}
+
+// FeedbackDraft defines model for FeedbackDraft.
+type FeedbackDraft struct {
+	// About Ids of the objects that the text is about, held or among objects
+	About *[]string `json:"about,omitempty"`
+	Act   alert.Act `json:"act"`
+	Alert string    `json:"alert"`
+
+	// Due Of a request; left out: 8 hours from now for flash and immediate, 3 days for priority, 7 days for routine
+	Due *time.Time `json:"due,omitempty"`
+
+	// Label As in a label file, without lists of members; checked by api/alert
+	Label *json.RawMessage `json:"label,omitempty"`
+
+	// Objects STIX 2.1 objects that go with it
+	Objects *[]json.RawMessage `json:"objects,omitempty"`
+
+	// Originator Of the alert that it is about: received, or the member's own. An answer or a refusal is about the request
+	Originator string `json:"originator"`
+
+	// Precedence Of a request; left out: routine
+	Precedence *alert.Precedence `json:"precedence,omitempty"`
+	Sighting   *SightingDraft    `json:"sighting,omitempty"`
+
+	// Text Of a request, a comment and a refusal, and of an answer without objects
+	Text *string `json:"text,omitempty"`
+
+	// To Members; left out: the originator
+	To *[]string `json:"to,omitempty"`
+}
+
+// FieldDiff defines model for FieldDiff.
+type FieldDiff struct {
+	// New The newer value as JSON text; left out: there is none any more
+	New *string `json:"new,omitempty"`
+
+	// Old The older value as JSON text; left out: there was none
+	Old *string `json:"old,omitempty"`
+
+	// Path A JSON pointer (RFC 6901)
+	Path string `json:"path"`
 }
 
 // FollowingVersion The next version of an agreement, which all have signed already and whose time has not come
@@ -386,9 +580,116 @@ type HeldPortion struct {
 // HeldPortionRelease defines model for HeldPortion.Release.
 type HeldPortionRelease string
 
+// HeldVersion defines model for HeldVersion.
+type HeldVersion struct {
+	// Ended Some of it is to be erased: a recall or a later version, which the member has, has ended it
+	Ended    bool     `json:"ended"`
+	Portions []string `json:"portions"`
+	Version  int32    `json:"version"`
+}
+
+// Holder A member to which something was handed over. That it was is the hub's word; that it was received or erased is the member's, whose signature was verified.
+type Holder struct {
+	// Acknowledged It has acknowledged all of that version that was handed over
+	Acknowledged bool `json:"acknowledged"`
+
+	// Faults Messages in its name that do not verify; they count for nothing
+	Faults []string `json:"faults"`
+
+	// HandedOverAt When that was, at first
+	HandedOverAt *time.Time `json:"handed_over_at,omitempty"`
+
+	// Held What it holds for all that it has signed, by version
+	Held []HeldVersion `json:"held"`
+
+	// Late For more than a day it has held what a recall or a later version has ended, or has not fetched that
+	Late   bool   `json:"late"`
+	Member string `json:"member"`
+
+	// Purged What it has signed to have erased, by version
+	Purged []PurgedVersion `json:"purged"`
+
+	// Told That is the last version: the member knows of the alert's end, if it has one
+	Told bool `json:"told"`
+
+	// Version The latest that was handed over to it; 0: the hub names none
+	Version int32 `json:"version"`
+}
+
+// HolderList defines model for HolderList.
+type HolderList struct {
+	Id      string   `json:"id"`
+	Members []Holder `json:"members"`
+
+	// Recall How an alert ends that is taken back
+	Recall *Recall `json:"recall,omitempty"`
+
+	// Version The last that the hub has accepted
+	Version int32 `json:"version"`
+}
+
 // InboxPage defines model for InboxPage.
 type InboxPage struct {
 	Alerts []Received `json:"alerts"`
+}
+
+// KeptDraft defines model for KeptDraft.
+type KeptDraft struct {
+	// Alert Id of the alert that was released
+	Alert *string `json:"alert,omitempty"`
+
+	// Author Who wrote it, a user of the node's directory
+	Author string `json:"author"`
+
+	// Content All that is released with a draft
+	Content   *DraftContent `json:"content,omitempty"`
+	CreatedAt time.Time     `json:"created_at"`
+
+	// Digest SHA-256 of all that would be released, base64url: whoever releases it names this
+	Digest  string     `json:"digest"`
+	EndedAt *time.Time `json:"ended_at,omitempty"`
+
+	// EndedBy Who released, rejected or withdrew it
+	EndedBy *string `json:"ended_by,omitempty"`
+
+	// Expires When it is erased, unless it was released
+	Expires  time.Time      `json:"expires"`
+	Id       string         `json:"id"`
+	Portions []DraftPortion `json:"portions"`
+
+	// Reason Of a rejection
+	Reason *string        `json:"reason,omitempty"`
+	State  KeptDraftState `json:"state"`
+
+	// Version Of the alert that was released
+	Version *int32 `json:"version,omitempty"`
+}
+
+// KeptDraftState defines model for KeptDraft.State.
+type KeptDraftState string
+
+// NewDraft Objects and plan of an alert, a recall, or feedback
+type NewDraft struct {
+	Feedback *FeedbackDraft `json:"feedback,omitempty"`
+
+	// Objects STIX 2.1 objects
+	Objects *[]json.RawMessage `json:"objects,omitempty"`
+
+	// Plan How a bundle becomes portions; the same as the label file. A label may leave out classification where marked_as names the level, and policy, which is then the member's own marking scheme. Checked by api/alert.
+	Plan   *Plan        `json:"plan,omitempty"`
+	Recall *DraftRecall `json:"recall,omitempty"`
+
+	// Supersedes The member's own alert of which this is the next version, or which is recalled
+	Supersedes *string `json:"supersedes,omitempty"`
+}
+
+// ObjectDiff defines model for ObjectDiff.
+type ObjectDiff struct {
+	Change string `json:"change"`
+
+	// Fields Where it has changed
+	Fields []FieldDiff `json:"fields"`
+	Id     string      `json:"id"`
 }
 
 // OutboxPage defines model for OutboxPage.
@@ -398,8 +699,11 @@ type OutboxPage struct {
 
 // Outgoing defines model for Outgoing.
 type Outgoing struct {
-	Attempts int       `json:"attempts"`
-	Codes    *[]string `json:"codes,omitempty"`
+	Attempts int `json:"attempts"`
+
+	// Author Who wrote it, where it was released by another; it stays at the node
+	Author *string   `json:"author,omitempty"`
+	Codes  *[]string `json:"codes,omitempty"`
 
 	// Digest SHA-256 of the alert, base64url
 	Digest    string  `json:"digest"`
@@ -410,10 +714,16 @@ type Outgoing struct {
 	Problem  *string   `json:"problem,omitempty"`
 	QueuedAt time.Time `json:"queued_at"`
 
+	// Recall How an alert ends that is taken back
+	Recall *Recall `json:"recall,omitempty"`
+
 	// Receipt The hub's signed receipt
-	Receipt *string       `json:"receipt,omitempty"`
-	State   OutgoingState `json:"state"`
-	Version int32         `json:"version"`
+	Receipt *string `json:"receipt,omitempty"`
+
+	// ReleasedBy Who released it, likewise
+	ReleasedBy *string       `json:"released_by,omitempty"`
+	State      OutgoingState `json:"state"`
+	Version    int32         `json:"version"`
 }
 
 // OutgoingState defines model for Outgoing.State.
@@ -442,6 +752,25 @@ type PolicyChange struct {
 // PolicyHistory defines model for PolicyHistory.
 type PolicyHistory struct {
 	Policies []PolicyChange `json:"policies"`
+}
+
+// PortionDiff defines model for PortionDiff.
+type PortionDiff struct {
+	// After What is held of it in the newer version; left out: nothing
+	After *feed.Kind `json:"after,omitempty"`
+
+	// Before What is held of it in the older version; left out: nothing
+	Before *feed.Kind `json:"before,omitempty"`
+
+	// Change removed: it is not released any more; erased: it is in both, and the earlier is not held any more, so that nothing tells what has changed
+	Change string `json:"change"`
+
+	// Fields Of its notice, label and grading
+	Fields []FieldDiff `json:"fields"`
+
+	// Objects Its STIX objects, by id
+	Objects []ObjectDiff `json:"objects"`
+	Portion string       `json:"portion"`
 }
 
 // Proposed defines model for Proposed.
@@ -473,6 +802,25 @@ type ProposedList struct {
 	Proposals []Proposed `json:"proposals"`
 }
 
+// Purged An erasure of content, from which nothing brings it back
+type Purged struct {
+	At       time.Time  `json:"at"`
+	Cause    feed.Cause `json:"cause"`
+	Portions []string   `json:"portions"`
+}
+
+// PurgedVersion defines model for PurgedVersion.
+type PurgedVersion struct {
+	// At By the clock of its node
+	At       time.Time  `json:"at"`
+	Cause    feed.Cause `json:"cause"`
+	Portions []string   `json:"portions"`
+	Version  int32      `json:"version"`
+}
+
+// Recall How an alert ends that is taken back
+type Recall = alert.Recall
+
 // Received defines model for Received.
 type Received struct {
 	// Banner The join of the markings that are held, the level by its name in the member's own scheme
@@ -487,12 +835,24 @@ type Received struct {
 	Portions   []ReceivedPortion `json:"portions"`
 
 	// PreviousSeq Place of the delivery of the same version before; left out with the first
-	PreviousSeq *int64    `json:"previous_seq,omitempty"`
-	ReceivedAt  time.Time `json:"received_at"`
+	PreviousSeq *int64 `json:"previous_seq,omitempty"`
+
+	// Purged What was held of this version and has been erased; for a user of the node's directory only where that is the focal point's
+	Purged *[]Purged `json:"purged,omitempty"`
+
+	// Re What feedback refers to
+	Re *AlertReference `json:"re,omitempty"`
+
+	// Recall How an alert ends that is taken back
+	Recall     *Recall   `json:"recall,omitempty"`
+	ReceivedAt time.Time `json:"received_at"`
 
 	// Seq Place of the latest delivery in the feed; 0 for a user of a directory, to whom gaps would tell of what it may not have
-	Seq     int64 `json:"seq"`
-	Version int32 `json:"version"`
+	Seq int64 `json:"seq"`
+
+	// SupersededBy The latest version that is here, where it is a later one
+	SupersededBy *int32 `json:"superseded_by,omitempty"`
+	Version      int32  `json:"version"`
 }
 
 // ReceivedAlert defines model for ReceivedAlert.
@@ -542,6 +902,63 @@ type ReceivedPortion struct {
 // ReceivedPortionRelease defines model for ReceivedPortion.Release.
 type ReceivedPortionRelease string
 
+// Request defines model for Request.
+type Request struct {
+	// Answers By the one who is asked, the oldest first
+	Answers []RequestAnswer `json:"answers"`
+
+	// By Who wrote it, a user of the node's directory; for that user and the focal point
+	By      *string   `json:"by,omitempty"`
+	Expires time.Time `json:"expires"`
+	Id      string    `json:"id"`
+
+	// Known The alert that it is about is held, or the member's own
+	Known bool `json:"known"`
+
+	// Originator Who asks
+	Originator string `json:"originator"`
+
+	// Own The member itself asks
+	Own bool `json:"own"`
+
+	// Party The other side: who is asked, or who asks
+	Party string `json:"party"`
+
+	// Re What feedback refers to
+	Re      AlertReference `json:"re"`
+	State   RequestState   `json:"state"`
+	Version int32          `json:"version"`
+}
+
+// RequestState defines model for Request.State.
+type RequestState string
+
+// RequestAnswer defines model for RequestAnswer.
+type RequestAnswer struct {
+	Act        alert.Act `json:"act"`
+	Id         string    `json:"id"`
+	Originator string    `json:"originator"`
+	Version    int32     `json:"version"`
+}
+
+// RequestList defines model for RequestList.
+type RequestList struct {
+	Requests []Request `json:"requests"`
+}
+
+// SightingDraft defines model for SightingDraft.
+type SightingDraft struct {
+	Count     *int       `json:"count,omitempty"`
+	FirstSeen *time.Time `json:"first_seen,omitempty"`
+	LastSeen  *time.Time `json:"last_seen,omitempty"`
+
+	// Of Id of the object that was seen; left out: the only one that can be
+	Of *string `json:"of,omitempty"`
+
+	// Where Countries (ISO 3166-1 alpha-2), or ids of identities or locations
+	Where *[]string `json:"where,omitempty"`
+}
+
 // Status defines model for Status.
 type Status struct {
 	// Alarms Signs that somebody does not keep to the rules, newest first, those of statements last; at most 10
@@ -563,6 +980,21 @@ type Status struct {
 		Refused  int64 `json:"refused"`
 	} `json:"outbox"`
 
+	// Requests Requests for information that wait for an answer
+	Requests struct {
+		// AskedLate Likewise, and beyond their deadline
+		AskedLate int64 `json:"asked_late"`
+
+		// AskedOpen The member is asked
+		AskedOpen int64 `json:"asked_open"`
+
+		// AskingLate Likewise, and beyond their deadline
+		AskingLate int64 `json:"asking_late"`
+
+		// AskingOpen Made by the member
+		AskingOpen int64 `json:"asking_open"`
+	} `json:"requests"`
+
 	// Revision Of the statements that the node has verified
 	Revision string `json:"revision"`
 }
@@ -582,11 +1014,17 @@ type SuspensionReason struct {
 // Terms The body of an agreement's statement
 type Terms = federation.Agreement
 
+// ActingUser defines model for ActingUser.
+type ActingUser = string
+
 // Purpose defines model for Purpose.
 type Purpose = string
 
 // User defines model for User.
 type User = string
+
+// UserToken defines model for UserToken.
+type UserToken = string
 
 // Problem defines model for Problem.
 type Problem = externalRef0.Problem
@@ -599,6 +1037,87 @@ type ReadChainParams struct {
 
 // ReadChainParamsType defines parameters for ReadChain.
 type ReadChainParamsType string
+
+// CompareVersionsParams defines parameters for CompareVersions.
+type CompareVersionsParams struct {
+	// From Left out: the one before
+	From *int32 `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Left out: the latest that is here
+	To *int32 `form:"to,omitempty" json:"to,omitempty"`
+
+	// User Who reads, by its id in the node's directory of users
+	User *User `form:"user,omitempty" json:"user,omitempty"`
+
+	// Purpose What it is read for, a purpose of alert labels
+	Purpose *Purpose `form:"purpose,omitempty" json:"purpose,omitempty"`
+}
+
+// ListDraftsParams defines parameters for ListDrafts.
+type ListDraftsParams struct {
+	State *ListDraftsParamsState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Before The id of the last draft of the page before
+	Before *string `form:"before,omitempty" json:"before,omitempty"`
+	Limit  *int    `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// User Who acts, by its id in the node's directory of users
+	User ActingUser `form:"user" json:"user"`
+
+	// EntenteUserToken The user's own token, of which the directory has the digest
+	EntenteUserToken UserToken `json:"Entente-User-Token"`
+}
+
+// ListDraftsParamsState defines parameters for ListDrafts.
+type ListDraftsParamsState string
+
+// AddDraftParams defines parameters for AddDraft.
+type AddDraftParams struct {
+	// User Who acts, by its id in the node's directory of users
+	User ActingUser `form:"user" json:"user"`
+
+	// Purpose What it is read for, a purpose of alert labels
+	Purpose *Purpose `form:"purpose,omitempty" json:"purpose,omitempty"`
+
+	// EntenteUserToken The user's own token, of which the directory has the digest
+	EntenteUserToken UserToken `json:"Entente-User-Token"`
+}
+
+// ReadDraftParams defines parameters for ReadDraft.
+type ReadDraftParams struct {
+	// User Who acts, by its id in the node's directory of users
+	User ActingUser `form:"user" json:"user"`
+
+	// EntenteUserToken The user's own token, of which the directory has the digest
+	EntenteUserToken UserToken `json:"Entente-User-Token"`
+}
+
+// RejectDraftParams defines parameters for RejectDraft.
+type RejectDraftParams struct {
+	// User Who acts, by its id in the node's directory of users
+	User ActingUser `form:"user" json:"user"`
+
+	// EntenteUserToken The user's own token, of which the directory has the digest
+	EntenteUserToken UserToken `json:"Entente-User-Token"`
+}
+
+// ReleaseDraftParams defines parameters for ReleaseDraft.
+type ReleaseDraftParams struct {
+	// User Who acts, by its id in the node's directory of users
+	User ActingUser `form:"user" json:"user"`
+
+	// EntenteUserToken The user's own token, of which the directory has the digest
+	EntenteUserToken UserToken `json:"Entente-User-Token"`
+}
+
+// WithdrawDraftParams defines parameters for WithdrawDraft.
+type WithdrawDraftParams struct {
+	// User Who acts, by its id in the node's directory of users
+	User ActingUser `form:"user" json:"user"`
+
+	// EntenteUserToken The user's own token, of which the directory has the digest
+	EntenteUserToken UserToken `json:"Entente-User-Token"`
+}
 
 // ListEmergenciesParams defines parameters for ListEmergencies.
 type ListEmergenciesParams struct {
@@ -617,6 +1136,24 @@ type ExplainParams struct {
 	// Version Left out: the latest that is here
 	Version *int32 `form:"version,omitempty" json:"version,omitempty"`
 
+	// User Who reads, by its id in the node's directory of users
+	User *User `form:"user,omitempty" json:"user,omitempty"`
+
+	// Purpose What it is read for, a purpose of alert labels
+	Purpose *Purpose `form:"purpose,omitempty" json:"purpose,omitempty"`
+}
+
+// GiveFeedbackParams defines parameters for GiveFeedback.
+type GiveFeedbackParams struct {
+	// User Who reads, by its id in the node's directory of users
+	User *User `form:"user,omitempty" json:"user,omitempty"`
+
+	// Purpose What it is read for, a purpose of alert labels
+	Purpose *Purpose `form:"purpose,omitempty" json:"purpose,omitempty"`
+}
+
+// ListHoldersParams defines parameters for ListHolders.
+type ListHoldersParams struct {
 	// User Who reads, by its id in the node's directory of users
 	User *User `form:"user,omitempty" json:"user,omitempty"`
 
@@ -654,6 +1191,19 @@ type ListOutboxParams struct {
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// ListRequestsParams defines parameters for ListRequests.
+type ListRequestsParams struct {
+	// State Left out: any
+	State *string `form:"state,omitempty" json:"state,omitempty"`
+	Limit *int    `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// User Who reads, by its id in the node's directory of users
+	User *User `form:"user,omitempty" json:"user,omitempty"`
+
+	// Purpose What it is read for, a purpose of alert labels
+	Purpose *Purpose `form:"purpose,omitempty" json:"purpose,omitempty"`
+}
+
 // SuspendAgreementJSONRequestBody defines body for SuspendAgreement for application/json ContentType.
 type SuspendAgreementJSONRequestBody = SuspensionReason
 
@@ -666,8 +1216,23 @@ type SubmitBundleJSONRequestBody = externalRef0.SignedBundle
 // ChangeConsentJSONRequestBody defines body for ChangeConsent for application/json ContentType.
 type ChangeConsentJSONRequestBody = ConsentChange
 
+// AddDraftJSONRequestBody defines body for AddDraft for application/json ContentType.
+type AddDraftJSONRequestBody = NewDraft
+
+// RejectDraftJSONRequestBody defines body for RejectDraft for application/json ContentType.
+type RejectDraftJSONRequestBody = DraftRejection
+
+// ReleaseDraftJSONRequestBody defines body for ReleaseDraft for application/json ContentType.
+type ReleaseDraftJSONRequestBody = DraftRelease
+
+// GiveFeedbackJSONRequestBody defines body for GiveFeedback for application/json ContentType.
+type GiveFeedbackJSONRequestBody = FeedbackDraft
+
 // PreviewJSONRequestBody defines body for Preview for application/json ContentType.
 type PreviewJSONRequestBody = Draft
+
+// RecallJSONRequestBody defines body for Recall for application/json ContentType.
+type RecallJSONRequestBody = Recall
 
 // ProposeJSONRequestBody defines body for Propose for application/json ContentType.
 type ProposeJSONRequestBody = externalRef0.SignedStatement
@@ -773,7 +1338,7 @@ type ClientInterface interface {
 
 	// PublishWithBody Compose, sign and queue one version of an alert
 	//
-	// Runs the national egress policy, signs and stores the alert in the outbox. The answer comes when it is on stable storage, not when the hub has it.
+	// Runs the national egress policy, signs and stores the alert in the outbox. The answer comes when it is on stable storage, not when the hub has it. With supersedes it is the next version of an alert of the member's own: everybody who was handed over an earlier one is told, and purges what this one does not release to it any more.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -782,7 +1347,7 @@ type ClientInterface interface {
 
 	// Publish Compose, sign and queue one version of an alert
 	//
-	// Runs the national egress policy, signs and stores the alert in the outbox. The answer comes when it is on stable storage, not when the hub has it.
+	// Runs the national egress policy, signs and stores the alert in the outbox. The answer comes when it is on stable storage, not when the hub has it. With supersedes it is the next version of an alert of the member's own: everybody who was handed over an earlier one is told, and purges what this one does not release to it any more.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -845,6 +1410,80 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/consents (the `ChangeConsent` operationId).
 	ChangeConsent(ctx context.Context, body ChangeConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CompareVersions What has changed between two versions of an alert
+	//
+	// Of a received alert as far as both versions are held, of one of the member's own as it was written. What has been purged is named and not shown. For a user of the node's directory as far as the user may have it, as with the inbox; alerts of the member's own are for the focal point.
+	//
+	// Corresponds with GET /v1/diff/{originator}/{id} (the `CompareVersions` operationId).
+	CompareVersions(ctx context.Context, originator string, id string, params *CompareVersionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListDrafts The drafts that a user may know of, the latest first
+	//
+	// Its own, and for a releaser those of others, where the user may read every portion by the node's ingress policy. What they say is left out.
+	//
+	// Corresponds with GET /v1/drafts (the `ListDrafts` operationId).
+	ListDrafts(ctx context.Context, params *ListDraftsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddDraftWithBody Keep an alert until somebody else releases it
+	//
+	// An alert of its own, the next version of one, a recall, or feedback. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback purpose says what the alert that it is about is read for.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/drafts (the `AddDraft` operationId).
+	AddDraftWithBody(ctx context.Context, params *AddDraftParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddDraft Keep an alert until somebody else releases it
+	//
+	// An alert of its own, the next version of one, a recall, or feedback. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback purpose says what the alert that it is about is read for.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/drafts (the `AddDraft` operationId).
+	AddDraft(ctx context.Context, params *AddDraftParams, body AddDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReadDraft One draft, with what it says while it is pending
+	//
+	// Corresponds with GET /v1/drafts/{id} (the `ReadDraft` operationId).
+	ReadDraft(ctx context.Context, id string, params *ReadDraftParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RejectDraftWithBody Reject a draft that another has written
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/drafts/{id}/rejection (the `RejectDraft` operationId).
+	RejectDraftWithBody(ctx context.Context, id string, params *RejectDraftParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RejectDraft Reject a draft that another has written
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/drafts/{id}/rejection (the `RejectDraft` operationId).
+	RejectDraft(ctx context.Context, id string, params *RejectDraftParams, body RejectDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReleaseDraftWithBody Let a draft go that another has written
+	//
+	// The digest is that of what the releaser has read. The alert is composed anew, checked again and queued, once: the same releaser gets the same answer again. The answer comes when it is on stable storage, not when the hub has it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/drafts/{id}/release (the `ReleaseDraft` operationId).
+	ReleaseDraftWithBody(ctx context.Context, id string, params *ReleaseDraftParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReleaseDraft Let a draft go that another has written
+	//
+	// The digest is that of what the releaser has read. The alert is composed anew, checked again and queued, once: the same releaser gets the same answer again. The answer comes when it is on stable storage, not when the hub has it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/drafts/{id}/release (the `ReleaseDraft` operationId).
+	ReleaseDraft(ctx context.Context, id string, params *ReleaseDraftParams, body ReleaseDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WithdrawDraft Withdraw a draft of one's own
+	//
+	// Corresponds with POST /v1/drafts/{id}/withdrawal (the `WithdrawDraft` operationId).
+	WithdrawDraft(ctx context.Context, id string, params *WithdrawDraftParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListEmergencies Emergencies that the member declared or is named in
 	//
 	// Where the node has a directory of users, who asks must be named, and for others than the focal point's there are none.
@@ -870,6 +1509,31 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/explain/{id} (the `Explain` operationId).
 	Explain(ctx context.Context, id string, params *ExplainParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GiveFeedbackWithBody Say something about an alert to its originator
+	//
+	// Feedback is an alert that refers to another: composed, signed and queued like any, and released to those whom it is addressed to alone. Without a label it gets the join of those of all portions held of the alert; of a mere hit it is restricted, of the category that the notice names. Where the node has a directory of users, user and purpose must be named: who that is stays at the node, and what the user may not have is not found.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/feedback (the `GiveFeedback` operationId).
+	GiveFeedbackWithBody(ctx context.Context, params *GiveFeedbackParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GiveFeedback Say something about an alert to its originator
+	//
+	// Feedback is an alert that refers to another: composed, signed and queued like any, and released to those whom it is addressed to alone. Without a label it gets the join of those of all portions held of the alert; of a mere hit it is restricted, of the category that the notice names. Where the node has a directory of users, user and purpose must be named: who that is stays at the node, and what the user may not have is not found.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/feedback (the `GiveFeedback` operationId).
+	GiveFeedback(ctx context.Context, params *GiveFeedbackParams, body GiveFeedbackJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListHolders Who was handed over an alert of the member's own, and who has erased it
+	//
+	// Asks the hub, and verifies every acknowledgement and every purge receipt that it shows. Where the node has a directory of users, who asks must be named, and to others than the focal point's there is no such alert. A problem that the hub answers with is passed on as it is.
+	//
+	// Corresponds with GET /v1/holders/{id} (the `ListHolders` operationId).
+	ListHolders(ctx context.Context, id string, params *ListHoldersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListInbox What was received, oldest first
 	//
@@ -930,6 +1594,31 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /v1/proposals/{digest} (the `DeclineProposal` operationId).
 	DeclineProposal(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RecallWithBody Recall an alert of the member's own
+	//
+	// Signs and queues the last version of the alert, which has no content but the mode and the reason, and goes to everybody who was handed over anything of it; nobody else learns of it. It can not be taken back. The answer comes when it is on stable storage, not when the hub has it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/recalls/{id} (the `Recall` operationId).
+	RecallWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Recall Recall an alert of the member's own
+	//
+	// Signs and queues the last version of the alert, which has no content but the mode and the reason, and goes to everybody who was handed over anything of it; nobody else learns of it. It can not be taken back. The answer comes when it is on stable storage, not when the hub has it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/recalls/{id} (the `Recall` operationId).
+	Recall(ctx context.Context, id string, body RecallJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListRequests Requests for information that wait, or were answered
+	//
+	// Those that the member has made, and those that ask it, until they expire; the late ones first, then by their deadline. One that asks several members stands once for each. Who asks and who is asked compute the state alike, from the signed deadline and the signed answers. A user of the node's directory finds what it may read, answers too, as if there were nothing else.
+	//
+	// Corresponds with GET /v1/requests (the `ListRequests` operationId).
+	ListRequests(ctx context.Context, params *ListRequestsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ProposeWithBody Bring a statement with the signatures that it has
 	//
@@ -1012,7 +1701,7 @@ func (c *Client) SuspendAgreement(ctx context.Context, id string, body SuspendAg
 
 // PublishWithBody Compose, sign and queue one version of an alert
 //
-// Runs the national egress policy, signs and stores the alert in the outbox. The answer comes when it is on stable storage, not when the hub has it.
+// Runs the national egress policy, signs and stores the alert in the outbox. The answer comes when it is on stable storage, not when the hub has it. With supersedes it is the next version of an alert of the member's own: everybody who was handed over an earlier one is told, and purges what this one does not release to it any more.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1031,7 +1720,7 @@ func (c *Client) PublishWithBody(ctx context.Context, contentType string, body i
 
 // Publish Compose, sign and queue one version of an alert
 //
-// Runs the national egress policy, signs and stores the alert in the outbox. The answer comes when it is on stable storage, not when the hub has it.
+// Runs the national egress policy, signs and stores the alert in the outbox. The answer comes when it is on stable storage, not when the hub has it. With supersedes it is the next version of an alert of the member's own: everybody who was handed over an earlier one is told, and purges what this one does not release to it any more.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1184,6 +1873,180 @@ func (c *Client) ChangeConsent(ctx context.Context, body ChangeConsentJSONReques
 	return c.Client.Do(req)
 }
 
+// CompareVersions What has changed between two versions of an alert
+//
+// Of a received alert as far as both versions are held, of one of the member's own as it was written. What has been purged is named and not shown. For a user of the node's directory as far as the user may have it, as with the inbox; alerts of the member's own are for the focal point.
+//
+// Corresponds with GET /v1/diff/{originator}/{id} (the `CompareVersions` operationId).
+func (c *Client) CompareVersions(ctx context.Context, originator string, id string, params *CompareVersionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCompareVersionsRequest(c.Server, originator, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListDrafts The drafts that a user may know of, the latest first
+//
+// Its own, and for a releaser those of others, where the user may read every portion by the node's ingress policy. What they say is left out.
+//
+// Corresponds with GET /v1/drafts (the `ListDrafts` operationId).
+func (c *Client) ListDrafts(ctx context.Context, params *ListDraftsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDraftsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddDraftWithBody Keep an alert until somebody else releases it
+//
+// An alert of its own, the next version of one, a recall, or feedback. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback purpose says what the alert that it is about is read for.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/drafts (the `AddDraft` operationId).
+func (c *Client) AddDraftWithBody(ctx context.Context, params *AddDraftParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddDraftRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddDraft Keep an alert until somebody else releases it
+//
+// An alert of its own, the next version of one, a recall, or feedback. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback purpose says what the alert that it is about is read for.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/drafts (the `AddDraft` operationId).
+func (c *Client) AddDraft(ctx context.Context, params *AddDraftParams, body AddDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddDraftRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReadDraft One draft, with what it says while it is pending
+//
+// Corresponds with GET /v1/drafts/{id} (the `ReadDraft` operationId).
+func (c *Client) ReadDraft(ctx context.Context, id string, params *ReadDraftParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReadDraftRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RejectDraftWithBody Reject a draft that another has written
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/drafts/{id}/rejection (the `RejectDraft` operationId).
+func (c *Client) RejectDraftWithBody(ctx context.Context, id string, params *RejectDraftParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRejectDraftRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RejectDraft Reject a draft that another has written
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/drafts/{id}/rejection (the `RejectDraft` operationId).
+func (c *Client) RejectDraft(ctx context.Context, id string, params *RejectDraftParams, body RejectDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRejectDraftRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReleaseDraftWithBody Let a draft go that another has written
+//
+// The digest is that of what the releaser has read. The alert is composed anew, checked again and queued, once: the same releaser gets the same answer again. The answer comes when it is on stable storage, not when the hub has it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/drafts/{id}/release (the `ReleaseDraft` operationId).
+func (c *Client) ReleaseDraftWithBody(ctx context.Context, id string, params *ReleaseDraftParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReleaseDraftRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReleaseDraft Let a draft go that another has written
+//
+// The digest is that of what the releaser has read. The alert is composed anew, checked again and queued, once: the same releaser gets the same answer again. The answer comes when it is on stable storage, not when the hub has it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/drafts/{id}/release (the `ReleaseDraft` operationId).
+func (c *Client) ReleaseDraft(ctx context.Context, id string, params *ReleaseDraftParams, body ReleaseDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReleaseDraftRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WithdrawDraft Withdraw a draft of one's own
+//
+// Corresponds with POST /v1/drafts/{id}/withdrawal (the `WithdrawDraft` operationId).
+func (c *Client) WithdrawDraft(ctx context.Context, id string, params *WithdrawDraftParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWithdrawDraftRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListEmergencies Emergencies that the member declared or is named in
 //
 // Where the node has a directory of users, who asks must be named, and for others than the focal point's there are none.
@@ -1240,6 +2103,61 @@ func (c *Client) NextEmergency(ctx context.Context, id string, reqEditors ...Req
 // Corresponds with GET /v1/explain/{id} (the `Explain` operationId).
 func (c *Client) Explain(ctx context.Context, id string, params *ExplainParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewExplainRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GiveFeedbackWithBody Say something about an alert to its originator
+//
+// Feedback is an alert that refers to another: composed, signed and queued like any, and released to those whom it is addressed to alone. Without a label it gets the join of those of all portions held of the alert; of a mere hit it is restricted, of the category that the notice names. Where the node has a directory of users, user and purpose must be named: who that is stays at the node, and what the user may not have is not found.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/feedback (the `GiveFeedback` operationId).
+func (c *Client) GiveFeedbackWithBody(ctx context.Context, params *GiveFeedbackParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGiveFeedbackRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GiveFeedback Say something about an alert to its originator
+//
+// Feedback is an alert that refers to another: composed, signed and queued like any, and released to those whom it is addressed to alone. Without a label it gets the join of those of all portions held of the alert; of a mere hit it is restricted, of the category that the notice names. Where the node has a directory of users, user and purpose must be named: who that is stays at the node, and what the user may not have is not found.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/feedback (the `GiveFeedback` operationId).
+func (c *Client) GiveFeedback(ctx context.Context, params *GiveFeedbackParams, body GiveFeedbackJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGiveFeedbackRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListHolders Who was handed over an alert of the member's own, and who has erased it
+//
+// Asks the hub, and verifies every acknowledgement and every purge receipt that it shows. Where the node has a directory of users, who asks must be named, and to others than the focal point's there is no such alert. A problem that the hub answers with is passed on as it is.
+//
+// Corresponds with GET /v1/holders/{id} (the `ListHolders` operationId).
+func (c *Client) ListHolders(ctx context.Context, id string, params *ListHoldersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListHoldersRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1390,6 +2308,61 @@ func (c *Client) ListProposals(ctx context.Context, reqEditors ...RequestEditorF
 // Corresponds with DELETE /v1/proposals/{digest} (the `DeclineProposal` operationId).
 func (c *Client) DeclineProposal(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDeclineProposalRequest(c.Server, digest)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RecallWithBody Recall an alert of the member's own
+//
+// Signs and queues the last version of the alert, which has no content but the mode and the reason, and goes to everybody who was handed over anything of it; nobody else learns of it. It can not be taken back. The answer comes when it is on stable storage, not when the hub has it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/recalls/{id} (the `Recall` operationId).
+func (c *Client) RecallWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRecallRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Recall Recall an alert of the member's own
+//
+// Signs and queues the last version of the alert, which has no content but the mode and the reason, and goes to everybody who was handed over anything of it; nobody else learns of it. It can not be taken back. The answer comes when it is on stable storage, not when the hub has it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/recalls/{id} (the `Recall` operationId).
+func (c *Client) Recall(ctx context.Context, id string, body RecallJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRecallRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRequests Requests for information that wait, or were answered
+//
+// Those that the member has made, and those that ask it, until they expire; the late ones first, then by their deadline. One that asks several members stands once for each. Who asks and who is asked compute the state alike, from the signed deadline and the signed answers. A user of the node's directory finds what it may read, answers too, as if there were nothing else.
+//
+// Corresponds with GET /v1/requests (the `ListRequests` operationId).
+func (c *Client) ListRequests(ctx context.Context, params *ListRequestsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRequestsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1793,6 +2766,603 @@ func NewChangeConsentRequestWithBody(server string, contentType string, body io.
 	return req, nil
 }
 
+// NewCompareVersionsRequest constructs an http.Request for the CompareVersions method
+func NewCompareVersionsRequest(server string, originator string, id string, params *CompareVersionsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "originator", originator, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/diff/%s/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.User != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", *params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Purpose != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "purpose", *params.Purpose, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListDraftsRequest constructs an http.Request for the ListDrafts method
+func NewListDraftsRequest(server string, params *ListDraftsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/drafts")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Before != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "before", *params.Before, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Entente-User-Token", params.EntenteUserToken, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Entente-User-Token", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewAddDraftRequest calls the generic AddDraft builder with application/json body
+func NewAddDraftRequest(server string, params *AddDraftParams, body AddDraftJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddDraftRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewAddDraftRequestWithBody constructs an http.Request for the AddDraft method, with any body, and a specified content type
+func NewAddDraftRequestWithBody(server string, params *AddDraftParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/drafts")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Purpose != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "purpose", *params.Purpose, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Entente-User-Token", params.EntenteUserToken, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Entente-User-Token", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewReadDraftRequest constructs an http.Request for the ReadDraft method
+func NewReadDraftRequest(server string, id string, params *ReadDraftParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/drafts/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Entente-User-Token", params.EntenteUserToken, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Entente-User-Token", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewRejectDraftRequest calls the generic RejectDraft builder with application/json body
+func NewRejectDraftRequest(server string, id string, params *RejectDraftParams, body RejectDraftJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRejectDraftRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewRejectDraftRequestWithBody constructs an http.Request for the RejectDraft method, with any body, and a specified content type
+func NewRejectDraftRequestWithBody(server string, id string, params *RejectDraftParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/drafts/%s/rejection", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Entente-User-Token", params.EntenteUserToken, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Entente-User-Token", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewReleaseDraftRequest calls the generic ReleaseDraft builder with application/json body
+func NewReleaseDraftRequest(server string, id string, params *ReleaseDraftParams, body ReleaseDraftJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReleaseDraftRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewReleaseDraftRequestWithBody constructs an http.Request for the ReleaseDraft method, with any body, and a specified content type
+func NewReleaseDraftRequestWithBody(server string, id string, params *ReleaseDraftParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/drafts/%s/release", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Entente-User-Token", params.EntenteUserToken, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Entente-User-Token", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewWithdrawDraftRequest constructs an http.Request for the WithdrawDraft method
+func NewWithdrawDraftRequest(server string, id string, params *WithdrawDraftParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/drafts/%s/withdrawal", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Entente-User-Token", params.EntenteUserToken, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Entente-User-Token", headerParam0)
+
+	}
+
+	return req, nil
+}
+
 // NewListEmergenciesRequest constructs an http.Request for the ListEmergencies method
 func NewListEmergenciesRequest(server string, params *ListEmergenciesParams) (*http.Request, error) {
 	var err error
@@ -1985,6 +3555,158 @@ func NewExplainRequest(server string, id string, params *ExplainParams) (*http.R
 			}
 
 		}
+
+		if params.User != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", *params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Purpose != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "purpose", *params.Purpose, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGiveFeedbackRequest calls the generic GiveFeedback builder with application/json body
+func NewGiveFeedbackRequest(server string, params *GiveFeedbackParams, body GiveFeedbackJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewGiveFeedbackRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewGiveFeedbackRequestWithBody constructs an http.Request for the GiveFeedback method, with any body, and a specified content type
+func NewGiveFeedbackRequestWithBody(server string, params *GiveFeedbackParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/feedback")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.User != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", *params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Purpose != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "purpose", *params.Purpose, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListHoldersRequest constructs an http.Request for the ListHolders method
+func NewListHoldersRequest(server string, id string, params *ListHoldersParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/holders/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
 
 		if params.User != nil {
 
@@ -2436,6 +4158,143 @@ func NewDeclineProposalRequest(server string, digest string) (*http.Request, err
 	return req, nil
 }
 
+// NewRecallRequest calls the generic Recall builder with application/json body
+func NewRecallRequest(server string, id string, body RecallJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRecallRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewRecallRequestWithBody constructs an http.Request for the Recall method, with any body, and a specified content type
+func NewRecallRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/recalls/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListRequestsRequest constructs an http.Request for the ListRequests method
+func NewListRequestsRequest(server string, params *ListRequestsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/requests")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.User != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", *params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Purpose != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "purpose", *params.Purpose, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewProposeRequest calls the generic Propose builder with application/json body
 func NewProposeRequest(server string, body ProposeJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -2576,7 +4435,7 @@ type ClientWithResponsesInterface interface {
 
 	// PublishWithBodyWithResponse Compose, sign and queue one version of an alert
 	//
-	// Runs the national egress policy, signs and stores the alert in the outbox. The answer comes when it is on stable storage, not when the hub has it.
+	// Runs the national egress policy, signs and stores the alert in the outbox. The answer comes when it is on stable storage, not when the hub has it. With supersedes it is the next version of an alert of the member's own: everybody who was handed over an earlier one is told, and purges what this one does not release to it any more.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2585,7 +4444,7 @@ type ClientWithResponsesInterface interface {
 
 	// PublishWithResponse Compose, sign and queue one version of an alert
 	//
-	// Runs the national egress policy, signs and stores the alert in the outbox. The answer comes when it is on stable storage, not when the hub has it.
+	// Runs the national egress policy, signs and stores the alert in the outbox. The answer comes when it is on stable storage, not when the hub has it. With supersedes it is the next version of an alert of the member's own: everybody who was handed over an earlier one is told, and purges what this one does not release to it any more.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2656,6 +4515,88 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/consents (the `ChangeConsent` operationId).
 	ChangeConsentWithResponse(ctx context.Context, body ChangeConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeConsentResponse, error)
 
+	// CompareVersionsWithResponse What has changed between two versions of an alert
+	//
+	// Of a received alert as far as both versions are held, of one of the member's own as it was written. What has been purged is named and not shown. For a user of the node's directory as far as the user may have it, as with the inbox; alerts of the member's own are for the focal point.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/diff/{originator}/{id} (the `CompareVersions` operationId).
+	CompareVersionsWithResponse(ctx context.Context, originator string, id string, params *CompareVersionsParams, reqEditors ...RequestEditorFn) (*CompareVersionsResponse, error)
+
+	// ListDraftsWithResponse The drafts that a user may know of, the latest first
+	//
+	// Its own, and for a releaser those of others, where the user may read every portion by the node's ingress policy. What they say is left out.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/drafts (the `ListDrafts` operationId).
+	ListDraftsWithResponse(ctx context.Context, params *ListDraftsParams, reqEditors ...RequestEditorFn) (*ListDraftsResponse, error)
+
+	// AddDraftWithBodyWithResponse Keep an alert until somebody else releases it
+	//
+	// An alert of its own, the next version of one, a recall, or feedback. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback purpose says what the alert that it is about is read for.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/drafts (the `AddDraft` operationId).
+	AddDraftWithBodyWithResponse(ctx context.Context, params *AddDraftParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddDraftResponse, error)
+
+	// AddDraftWithResponse Keep an alert until somebody else releases it
+	//
+	// An alert of its own, the next version of one, a recall, or feedback. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback purpose says what the alert that it is about is read for.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/drafts (the `AddDraft` operationId).
+	AddDraftWithResponse(ctx context.Context, params *AddDraftParams, body AddDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*AddDraftResponse, error)
+
+	// ReadDraftWithResponse One draft, with what it says while it is pending
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/drafts/{id} (the `ReadDraft` operationId).
+	ReadDraftWithResponse(ctx context.Context, id string, params *ReadDraftParams, reqEditors ...RequestEditorFn) (*ReadDraftResponse, error)
+
+	// RejectDraftWithBodyWithResponse Reject a draft that another has written
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/drafts/{id}/rejection (the `RejectDraft` operationId).
+	RejectDraftWithBodyWithResponse(ctx context.Context, id string, params *RejectDraftParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RejectDraftResponse, error)
+
+	// RejectDraftWithResponse Reject a draft that another has written
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/drafts/{id}/rejection (the `RejectDraft` operationId).
+	RejectDraftWithResponse(ctx context.Context, id string, params *RejectDraftParams, body RejectDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*RejectDraftResponse, error)
+
+	// ReleaseDraftWithBodyWithResponse Let a draft go that another has written
+	//
+	// The digest is that of what the releaser has read. The alert is composed anew, checked again and queued, once: the same releaser gets the same answer again. The answer comes when it is on stable storage, not when the hub has it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/drafts/{id}/release (the `ReleaseDraft` operationId).
+	ReleaseDraftWithBodyWithResponse(ctx context.Context, id string, params *ReleaseDraftParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReleaseDraftResponse, error)
+
+	// ReleaseDraftWithResponse Let a draft go that another has written
+	//
+	// The digest is that of what the releaser has read. The alert is composed anew, checked again and queued, once: the same releaser gets the same answer again. The answer comes when it is on stable storage, not when the hub has it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/drafts/{id}/release (the `ReleaseDraft` operationId).
+	ReleaseDraftWithResponse(ctx context.Context, id string, params *ReleaseDraftParams, body ReleaseDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*ReleaseDraftResponse, error)
+
+	// WithdrawDraftWithResponse Withdraw a draft of one's own
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/drafts/{id}/withdrawal (the `WithdrawDraft` operationId).
+	WithdrawDraftWithResponse(ctx context.Context, id string, params *WithdrawDraftParams, reqEditors ...RequestEditorFn) (*WithdrawDraftResponse, error)
+
 	// ListEmergenciesWithResponse Emergencies that the member declared or is named in
 	//
 	// Where the node has a directory of users, who asks must be named, and for others than the focal point's there are none.
@@ -2689,6 +4630,33 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/explain/{id} (the `Explain` operationId).
 	ExplainWithResponse(ctx context.Context, id string, params *ExplainParams, reqEditors ...RequestEditorFn) (*ExplainResponse, error)
+
+	// GiveFeedbackWithBodyWithResponse Say something about an alert to its originator
+	//
+	// Feedback is an alert that refers to another: composed, signed and queued like any, and released to those whom it is addressed to alone. Without a label it gets the join of those of all portions held of the alert; of a mere hit it is restricted, of the category that the notice names. Where the node has a directory of users, user and purpose must be named: who that is stays at the node, and what the user may not have is not found.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/feedback (the `GiveFeedback` operationId).
+	GiveFeedbackWithBodyWithResponse(ctx context.Context, params *GiveFeedbackParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*GiveFeedbackResponse, error)
+
+	// GiveFeedbackWithResponse Say something about an alert to its originator
+	//
+	// Feedback is an alert that refers to another: composed, signed and queued like any, and released to those whom it is addressed to alone. Without a label it gets the join of those of all portions held of the alert; of a mere hit it is restricted, of the category that the notice names. Where the node has a directory of users, user and purpose must be named: who that is stays at the node, and what the user may not have is not found.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/feedback (the `GiveFeedback` operationId).
+	GiveFeedbackWithResponse(ctx context.Context, params *GiveFeedbackParams, body GiveFeedbackJSONRequestBody, reqEditors ...RequestEditorFn) (*GiveFeedbackResponse, error)
+
+	// ListHoldersWithResponse Who was handed over an alert of the member's own, and who has erased it
+	//
+	// Asks the hub, and verifies every acknowledgement and every purge receipt that it shows. Where the node has a directory of users, who asks must be named, and to others than the focal point's there is no such alert. A problem that the hub answers with is passed on as it is.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/holders/{id} (the `ListHolders` operationId).
+	ListHoldersWithResponse(ctx context.Context, id string, params *ListHoldersParams, reqEditors ...RequestEditorFn) (*ListHoldersResponse, error)
 
 	// ListInboxWithResponse What was received, oldest first
 	//
@@ -2763,6 +4731,33 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with DELETE /v1/proposals/{digest} (the `DeclineProposal` operationId).
 	DeclineProposalWithResponse(ctx context.Context, digest string, reqEditors ...RequestEditorFn) (*DeclineProposalResponse, error)
+
+	// RecallWithBodyWithResponse Recall an alert of the member's own
+	//
+	// Signs and queues the last version of the alert, which has no content but the mode and the reason, and goes to everybody who was handed over anything of it; nobody else learns of it. It can not be taken back. The answer comes when it is on stable storage, not when the hub has it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/recalls/{id} (the `Recall` operationId).
+	RecallWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RecallResponse, error)
+
+	// RecallWithResponse Recall an alert of the member's own
+	//
+	// Signs and queues the last version of the alert, which has no content but the mode and the reason, and goes to everybody who was handed over anything of it; nobody else learns of it. It can not be taken back. The answer comes when it is on stable storage, not when the hub has it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/recalls/{id} (the `Recall` operationId).
+	RecallWithResponse(ctx context.Context, id string, body RecallJSONRequestBody, reqEditors ...RequestEditorFn) (*RecallResponse, error)
+
+	// ListRequestsWithResponse Requests for information that wait, or were answered
+	//
+	// Those that the member has made, and those that ask it, until they expire; the late ones first, then by their deadline. One that asks several members stands once for each. Who asks and who is asked compute the state alike, from the signed deadline and the signed answers. A user of the node's directory finds what it may read, answers too, as if there were nothing else.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/requests (the `ListRequests` operationId).
+	ListRequestsWithResponse(ctx context.Context, params *ListRequestsParams, reqEditors ...RequestEditorFn) (*ListRequestsResponse, error)
 
 	// ProposeWithBodyWithResponse Bring a statement with the signatures that it has
 	//
@@ -2979,6 +4974,10 @@ type PublishResponse struct {
 	ApplicationproblemJSON400 *Problem
 	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
 	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationproblemJSON413 *Problem
 	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
@@ -3002,6 +5001,16 @@ func (r PublishResponse) GetApplicationproblemJSON400() *Problem {
 // GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
 func (r PublishResponse) GetApplicationproblemJSON401() *Problem {
 	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PublishResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PublishResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
 }
 
 // GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
@@ -3642,6 +5651,657 @@ func (r ChangeConsentResponse) ContentType() string {
 	return ""
 }
 
+type CompareVersionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Diff
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CompareVersionsResponse) GetJSON200() *Diff {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CompareVersionsResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CompareVersionsResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CompareVersionsResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CompareVersionsResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r CompareVersionsResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CompareVersionsResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CompareVersionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CompareVersionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CompareVersionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CompareVersionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListDraftsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DraftPage
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDraftsResponse) GetJSON200() *DraftPage {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListDraftsResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListDraftsResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ListDraftsResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListDraftsResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListDraftsResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDraftsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDraftsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDraftsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDraftsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AddDraftResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *KeptDraft
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r AddDraftResponse) GetJSON201() *KeptDraft {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AddDraftResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AddDraftResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r AddDraftResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r AddDraftResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r AddDraftResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r AddDraftResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r AddDraftResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r AddDraftResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AddDraftResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AddDraftResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AddDraftResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddDraftResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddDraftResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddDraftResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ReadDraftResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KeptDraft
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReadDraftResponse) GetJSON200() *KeptDraft {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ReadDraftResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ReadDraftResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ReadDraftResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ReadDraftResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ReadDraftResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ReadDraftResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ReadDraftResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReadDraftResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReadDraftResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReadDraftResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RejectDraftResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KeptDraft
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RejectDraftResponse) GetJSON200() *KeptDraft {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RejectDraftResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RejectDraftResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RejectDraftResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RejectDraftResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r RejectDraftResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r RejectDraftResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RejectDraftResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RejectDraftResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RejectDraftResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RejectDraftResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RejectDraftResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RejectDraftResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ReleaseDraftResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Outgoing
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ReleaseDraftResponse) GetJSON202() *Outgoing {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ReleaseDraftResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ReleaseDraftResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ReleaseDraftResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ReleaseDraftResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ReleaseDraftResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ReleaseDraftResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ReleaseDraftResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ReleaseDraftResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ReleaseDraftResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ReleaseDraftResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReleaseDraftResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReleaseDraftResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReleaseDraftResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type WithdrawDraftResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KeptDraft
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r WithdrawDraftResponse) GetJSON200() *KeptDraft {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r WithdrawDraftResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r WithdrawDraftResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r WithdrawDraftResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r WithdrawDraftResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r WithdrawDraftResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r WithdrawDraftResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r WithdrawDraftResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r WithdrawDraftResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r WithdrawDraftResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WithdrawDraftResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WithdrawDraftResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WithdrawDraftResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListEmergenciesResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -4010,6 +6670,207 @@ func (r ExplainResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ExplainResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GiveFeedbackResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Outgoing
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r GiveFeedbackResponse) GetJSON202() *Outgoing {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GiveFeedbackResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GiveFeedbackResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GiveFeedbackResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r GiveFeedbackResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r GiveFeedbackResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GiveFeedbackResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GiveFeedbackResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GiveFeedbackResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GiveFeedbackResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GiveFeedbackResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GiveFeedbackResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListHoldersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *HolderList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListHoldersResponse) GetJSON200() *HolderList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListHoldersResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListHoldersResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListHoldersResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListHoldersResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ListHoldersResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ListHoldersResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ListHoldersResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ListHoldersResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListHoldersResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListHoldersResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListHoldersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListHoldersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListHoldersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListHoldersResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4736,6 +7597,179 @@ func (r DeclineProposalResponse) ContentType() string {
 	return ""
 }
 
+type RecallResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Outgoing
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r RecallResponse) GetJSON202() *Outgoing {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RecallResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RecallResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RecallResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r RecallResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r RecallResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r RecallResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RecallResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RecallResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RecallResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RecallResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RecallResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RecallResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListRequestsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RequestList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRequestsResponse) GetJSON200() *RequestList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListRequestsResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListRequestsResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ListRequestsResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListRequestsResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListRequestsResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRequestsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRequestsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRequestsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRequestsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ProposeResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -4970,7 +8004,7 @@ func (c *ClientWithResponses) SuspendAgreementWithResponse(ctx context.Context, 
 
 // PublishWithBodyWithResponse Compose, sign and queue one version of an alert
 //
-// Runs the national egress policy, signs and stores the alert in the outbox. The answer comes when it is on stable storage, not when the hub has it.
+// Runs the national egress policy, signs and stores the alert in the outbox. The answer comes when it is on stable storage, not when the hub has it. With supersedes it is the next version of an alert of the member's own: everybody who was handed over an earlier one is told, and purges what this one does not release to it any more.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4985,7 +8019,7 @@ func (c *ClientWithResponses) PublishWithBodyWithResponse(ctx context.Context, c
 
 // PublishWithResponse Compose, sign and queue one version of an alert
 //
-// Runs the national egress policy, signs and stores the alert in the outbox. The answer comes when it is on stable storage, not when the hub has it.
+// Runs the national egress policy, signs and stores the alert in the outbox. The answer comes when it is on stable storage, not when the hub has it. With supersedes it is the next version of an alert of the member's own: everybody who was handed over an earlier one is told, and purges what this one does not release to it any more.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5110,6 +8144,148 @@ func (c *ClientWithResponses) ChangeConsentWithResponse(ctx context.Context, bod
 	return ParseChangeConsentResponse(rsp)
 }
 
+// CompareVersionsWithResponse What has changed between two versions of an alert
+//
+// Of a received alert as far as both versions are held, of one of the member's own as it was written. What has been purged is named and not shown. For a user of the node's directory as far as the user may have it, as with the inbox; alerts of the member's own are for the focal point.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/diff/{originator}/{id} (the `CompareVersions` operationId).
+func (c *ClientWithResponses) CompareVersionsWithResponse(ctx context.Context, originator string, id string, params *CompareVersionsParams, reqEditors ...RequestEditorFn) (*CompareVersionsResponse, error) {
+	rsp, err := c.CompareVersions(ctx, originator, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCompareVersionsResponse(rsp)
+}
+
+// ListDraftsWithResponse The drafts that a user may know of, the latest first
+//
+// Its own, and for a releaser those of others, where the user may read every portion by the node's ingress policy. What they say is left out.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/drafts (the `ListDrafts` operationId).
+func (c *ClientWithResponses) ListDraftsWithResponse(ctx context.Context, params *ListDraftsParams, reqEditors ...RequestEditorFn) (*ListDraftsResponse, error) {
+	rsp, err := c.ListDrafts(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDraftsResponse(rsp)
+}
+
+// AddDraftWithBodyWithResponse Keep an alert until somebody else releases it
+//
+// An alert of its own, the next version of one, a recall, or feedback. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback purpose says what the alert that it is about is read for.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/drafts (the `AddDraft` operationId).
+func (c *ClientWithResponses) AddDraftWithBodyWithResponse(ctx context.Context, params *AddDraftParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddDraftResponse, error) {
+	rsp, err := c.AddDraftWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddDraftResponse(rsp)
+}
+
+// AddDraftWithResponse Keep an alert until somebody else releases it
+//
+// An alert of its own, the next version of one, a recall, or feedback. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback purpose says what the alert that it is about is read for.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/drafts (the `AddDraft` operationId).
+func (c *ClientWithResponses) AddDraftWithResponse(ctx context.Context, params *AddDraftParams, body AddDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*AddDraftResponse, error) {
+	rsp, err := c.AddDraft(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddDraftResponse(rsp)
+}
+
+// ReadDraftWithResponse One draft, with what it says while it is pending
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/drafts/{id} (the `ReadDraft` operationId).
+func (c *ClientWithResponses) ReadDraftWithResponse(ctx context.Context, id string, params *ReadDraftParams, reqEditors ...RequestEditorFn) (*ReadDraftResponse, error) {
+	rsp, err := c.ReadDraft(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReadDraftResponse(rsp)
+}
+
+// RejectDraftWithBodyWithResponse Reject a draft that another has written
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/drafts/{id}/rejection (the `RejectDraft` operationId).
+func (c *ClientWithResponses) RejectDraftWithBodyWithResponse(ctx context.Context, id string, params *RejectDraftParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RejectDraftResponse, error) {
+	rsp, err := c.RejectDraftWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRejectDraftResponse(rsp)
+}
+
+// RejectDraftWithResponse Reject a draft that another has written
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/drafts/{id}/rejection (the `RejectDraft` operationId).
+func (c *ClientWithResponses) RejectDraftWithResponse(ctx context.Context, id string, params *RejectDraftParams, body RejectDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*RejectDraftResponse, error) {
+	rsp, err := c.RejectDraft(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRejectDraftResponse(rsp)
+}
+
+// ReleaseDraftWithBodyWithResponse Let a draft go that another has written
+//
+// The digest is that of what the releaser has read. The alert is composed anew, checked again and queued, once: the same releaser gets the same answer again. The answer comes when it is on stable storage, not when the hub has it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/drafts/{id}/release (the `ReleaseDraft` operationId).
+func (c *ClientWithResponses) ReleaseDraftWithBodyWithResponse(ctx context.Context, id string, params *ReleaseDraftParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReleaseDraftResponse, error) {
+	rsp, err := c.ReleaseDraftWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReleaseDraftResponse(rsp)
+}
+
+// ReleaseDraftWithResponse Let a draft go that another has written
+//
+// The digest is that of what the releaser has read. The alert is composed anew, checked again and queued, once: the same releaser gets the same answer again. The answer comes when it is on stable storage, not when the hub has it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/drafts/{id}/release (the `ReleaseDraft` operationId).
+func (c *ClientWithResponses) ReleaseDraftWithResponse(ctx context.Context, id string, params *ReleaseDraftParams, body ReleaseDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*ReleaseDraftResponse, error) {
+	rsp, err := c.ReleaseDraft(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReleaseDraftResponse(rsp)
+}
+
+// WithdrawDraftWithResponse Withdraw a draft of one's own
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/drafts/{id}/withdrawal (the `WithdrawDraft` operationId).
+func (c *ClientWithResponses) WithdrawDraftWithResponse(ctx context.Context, id string, params *WithdrawDraftParams, reqEditors ...RequestEditorFn) (*WithdrawDraftResponse, error) {
+	rsp, err := c.WithdrawDraft(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWithdrawDraftResponse(rsp)
+}
+
 // ListEmergenciesWithResponse Emergencies that the member declared or is named in
 //
 // Where the node has a directory of users, who asks must be named, and for others than the focal point's there are none.
@@ -5166,6 +8342,51 @@ func (c *ClientWithResponses) ExplainWithResponse(ctx context.Context, id string
 		return nil, err
 	}
 	return ParseExplainResponse(rsp)
+}
+
+// GiveFeedbackWithBodyWithResponse Say something about an alert to its originator
+//
+// Feedback is an alert that refers to another: composed, signed and queued like any, and released to those whom it is addressed to alone. Without a label it gets the join of those of all portions held of the alert; of a mere hit it is restricted, of the category that the notice names. Where the node has a directory of users, user and purpose must be named: who that is stays at the node, and what the user may not have is not found.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/feedback (the `GiveFeedback` operationId).
+func (c *ClientWithResponses) GiveFeedbackWithBodyWithResponse(ctx context.Context, params *GiveFeedbackParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*GiveFeedbackResponse, error) {
+	rsp, err := c.GiveFeedbackWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGiveFeedbackResponse(rsp)
+}
+
+// GiveFeedbackWithResponse Say something about an alert to its originator
+//
+// Feedback is an alert that refers to another: composed, signed and queued like any, and released to those whom it is addressed to alone. Without a label it gets the join of those of all portions held of the alert; of a mere hit it is restricted, of the category that the notice names. Where the node has a directory of users, user and purpose must be named: who that is stays at the node, and what the user may not have is not found.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/feedback (the `GiveFeedback` operationId).
+func (c *ClientWithResponses) GiveFeedbackWithResponse(ctx context.Context, params *GiveFeedbackParams, body GiveFeedbackJSONRequestBody, reqEditors ...RequestEditorFn) (*GiveFeedbackResponse, error) {
+	rsp, err := c.GiveFeedback(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGiveFeedbackResponse(rsp)
+}
+
+// ListHoldersWithResponse Who was handed over an alert of the member's own, and who has erased it
+//
+// Asks the hub, and verifies every acknowledgement and every purge receipt that it shows. Where the node has a directory of users, who asks must be named, and to others than the focal point's there is no such alert. A problem that the hub answers with is passed on as it is.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/holders/{id} (the `ListHolders` operationId).
+func (c *ClientWithResponses) ListHoldersWithResponse(ctx context.Context, id string, params *ListHoldersParams, reqEditors ...RequestEditorFn) (*ListHoldersResponse, error) {
+	rsp, err := c.ListHolders(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListHoldersResponse(rsp)
 }
 
 // ListInboxWithResponse What was received, oldest first
@@ -5294,6 +8515,51 @@ func (c *ClientWithResponses) DeclineProposalWithResponse(ctx context.Context, d
 		return nil, err
 	}
 	return ParseDeclineProposalResponse(rsp)
+}
+
+// RecallWithBodyWithResponse Recall an alert of the member's own
+//
+// Signs and queues the last version of the alert, which has no content but the mode and the reason, and goes to everybody who was handed over anything of it; nobody else learns of it. It can not be taken back. The answer comes when it is on stable storage, not when the hub has it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/recalls/{id} (the `Recall` operationId).
+func (c *ClientWithResponses) RecallWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RecallResponse, error) {
+	rsp, err := c.RecallWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRecallResponse(rsp)
+}
+
+// RecallWithResponse Recall an alert of the member's own
+//
+// Signs and queues the last version of the alert, which has no content but the mode and the reason, and goes to everybody who was handed over anything of it; nobody else learns of it. It can not be taken back. The answer comes when it is on stable storage, not when the hub has it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/recalls/{id} (the `Recall` operationId).
+func (c *ClientWithResponses) RecallWithResponse(ctx context.Context, id string, body RecallJSONRequestBody, reqEditors ...RequestEditorFn) (*RecallResponse, error) {
+	rsp, err := c.Recall(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRecallResponse(rsp)
+}
+
+// ListRequestsWithResponse Requests for information that wait, or were answered
+//
+// Those that the member has made, and those that ask it, until they expire; the late ones first, then by their deadline. One that asks several members stands once for each. Who asks and who is asked compute the state alike, from the signed deadline and the signed answers. A user of the node's directory finds what it may read, answers too, as if there were nothing else.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/requests (the `ListRequests` operationId).
+func (c *ClientWithResponses) ListRequestsWithResponse(ctx context.Context, params *ListRequestsParams, reqEditors ...RequestEditorFn) (*ListRequestsResponse, error) {
+	rsp, err := c.ListRequests(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRequestsResponse(rsp)
 }
 
 // ProposeWithBodyWithResponse Bring a statement with the signatures that it has
@@ -5526,6 +8792,20 @@ func ParsePublishResponse(rsp *http.Response) (*PublishResponse, error) {
 			return nil, err
 		}
 		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest Problem
@@ -6062,6 +9342,552 @@ func ParseChangeConsentResponse(rsp *http.Response) (*ChangeConsentResponse, err
 	return response, nil
 }
 
+// ParseCompareVersionsResponse parses an HTTP response from a CompareVersionsWithResponse call
+func ParseCompareVersionsResponse(rsp *http.Response) (*CompareVersionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CompareVersionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Diff
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListDraftsResponse parses an HTTP response from a ListDraftsWithResponse call
+func ParseListDraftsResponse(rsp *http.Response) (*ListDraftsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDraftsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DraftPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseAddDraftResponse parses an HTTP response from a AddDraftWithResponse call
+func ParseAddDraftResponse(rsp *http.Response) (*AddDraftResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddDraftResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest KeptDraft
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseReadDraftResponse parses an HTTP response from a ReadDraftWithResponse call
+func ParseReadDraftResponse(rsp *http.Response) (*ReadDraftResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReadDraftResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KeptDraft
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRejectDraftResponse parses an HTTP response from a RejectDraftWithResponse call
+func ParseRejectDraftResponse(rsp *http.Response) (*RejectDraftResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RejectDraftResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KeptDraft
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseReleaseDraftResponse parses an HTTP response from a ReleaseDraftWithResponse call
+func ParseReleaseDraftResponse(rsp *http.Response) (*ReleaseDraftResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReleaseDraftResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Outgoing
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseWithdrawDraftResponse parses an HTTP response from a WithdrawDraftWithResponse call
+func ParseWithdrawDraftResponse(rsp *http.Response) (*WithdrawDraftResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WithdrawDraftResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KeptDraft
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListEmergenciesResponse parses an HTTP response from a ListEmergenciesWithResponse call
 func ParseListEmergenciesResponse(rsp *http.Response) (*ListEmergenciesResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -6299,6 +10125,177 @@ func ParseExplainResponse(rsp *http.Response) (*ExplainResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Explanation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGiveFeedbackResponse parses an HTTP response from a GiveFeedbackWithResponse call
+func ParseGiveFeedbackResponse(rsp *http.Response) (*GiveFeedbackResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GiveFeedbackResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Outgoing
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListHoldersResponse parses an HTTP response from a ListHoldersWithResponse call
+func ParseListHoldersResponse(rsp *http.Response) (*ListHoldersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListHoldersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest HolderList
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -6982,6 +10979,149 @@ func ParseDeclineProposalResponse(rsp *http.Response) (*DeclineProposalResponse,
 	return response, nil
 }
 
+// ParseRecallResponse parses an HTTP response from a RecallWithResponse call
+func ParseRecallResponse(rsp *http.Response) (*RecallResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RecallResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Outgoing
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListRequestsResponse parses an HTTP response from a ListRequestsWithResponse call
+func ParseListRequestsResponse(rsp *http.Response) (*ListRequestsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRequestsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RequestList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseProposeResponse parses an HTTP response from a ProposeWithResponse call
 func ParseProposeResponse(rsp *http.Response) (*ProposeResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -7168,6 +11308,27 @@ type ServerInterface interface {
 	// ChangeConsent Give or withdraw consent to the release of an own alert
 	// (POST /v1/consents)
 	ChangeConsent(c *fiber.Ctx) error
+	// CompareVersions What has changed between two versions of an alert
+	// (GET /v1/diff/{originator}/{id})
+	CompareVersions(c *fiber.Ctx, originator string, id string, params CompareVersionsParams) error
+	// ListDrafts The drafts that a user may know of, the latest first
+	// (GET /v1/drafts)
+	ListDrafts(c *fiber.Ctx, params ListDraftsParams) error
+	// AddDraft Keep an alert until somebody else releases it
+	// (POST /v1/drafts)
+	AddDraft(c *fiber.Ctx, params AddDraftParams) error
+	// ReadDraft One draft, with what it says while it is pending
+	// (GET /v1/drafts/{id})
+	ReadDraft(c *fiber.Ctx, id string, params ReadDraftParams) error
+	// RejectDraft Reject a draft that another has written
+	// (POST /v1/drafts/{id}/rejection)
+	RejectDraft(c *fiber.Ctx, id string, params RejectDraftParams) error
+	// ReleaseDraft Let a draft go that another has written
+	// (POST /v1/drafts/{id}/release)
+	ReleaseDraft(c *fiber.Ctx, id string, params ReleaseDraftParams) error
+	// WithdrawDraft Withdraw a draft of one's own
+	// (POST /v1/drafts/{id}/withdrawal)
+	WithdrawDraft(c *fiber.Ctx, id string, params WithdrawDraftParams) error
 	// ListEmergencies Emergencies that the member declared or is named in
 	// (GET /v1/emergencies)
 	ListEmergencies(c *fiber.Ctx, params ListEmergenciesParams) error
@@ -7180,6 +11341,12 @@ type ServerInterface interface {
 	// Explain Why an alert goes, or has come, as it does
 	// (GET /v1/explain/{id})
 	Explain(c *fiber.Ctx, id string, params ExplainParams) error
+	// GiveFeedback Say something about an alert to its originator
+	// (POST /v1/feedback)
+	GiveFeedback(c *fiber.Ctx, params GiveFeedbackParams) error
+	// ListHolders Who was handed over an alert of the member's own, and who has erased it
+	// (GET /v1/holders/{id})
+	ListHolders(c *fiber.Ctx, id string, params ListHoldersParams) error
 	// ListInbox What was received, oldest first
 	// (GET /v1/inbox)
 	ListInbox(c *fiber.Ctx, params ListInboxParams) error
@@ -7204,6 +11371,12 @@ type ServerInterface interface {
 	// DeclineProposal Decline or withdraw a proposal
 	// (DELETE /v1/proposals/{digest})
 	DeclineProposal(c *fiber.Ctx, digest string) error
+	// Recall Recall an alert of the member's own
+	// (POST /v1/recalls/{id})
+	Recall(c *fiber.Ctx, id string) error
+	// ListRequests Requests for information that wait, or were answered
+	// (GET /v1/requests)
+	ListRequests(c *fiber.Ctx, params ListRequestsParams) error
 	// Propose Bring a statement with the signatures that it has
 	// (POST /v1/statements)
 	Propose(c *fiber.Ctx) error
@@ -7431,6 +11604,488 @@ func (siw *ServerInterfaceWrapper) ChangeConsent(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// CompareVersions operation middleware
+func (siw *ServerInterfaceWrapper) CompareVersions(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "originator" -------------
+	var originator string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "originator", c.Params("originator"), &originator, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter originator: %w", err).Error())
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CompareVersionsParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", query, &params.From, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter from: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", query, &params.To, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter to: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user", query, &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter user: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "purpose" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "purpose", query, &params.Purpose, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter purpose: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.CompareVersions(c, originator, id, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListDrafts operation middleware
+func (siw *ServerInterfaceWrapper) ListDrafts(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDraftsParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", query, &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter state: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "before", query, &params.Before, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter before: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", query, &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter limit: %w", err).Error())
+	}
+
+	// ------------- Required query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "user", query, &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter user: %w", err).Error())
+	}
+
+	headers := c.GetReqHeaders()
+
+	// ------------- Required header parameter "Entente-User-Token" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Entente-User-Token")]; found {
+		var EntenteUserToken UserToken
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Entente-User-Token, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Entente-User-Token", valueList[0], &EntenteUserToken, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Entente-User-Token: %w", err).Error())
+		}
+
+		params.EntenteUserToken = EntenteUserToken
+
+	} else {
+		return fiber.NewError(fiber.StatusBadRequest, "Header parameter Entente-User-Token is required, but not found")
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListDrafts(c, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// AddDraft operation middleware
+func (siw *ServerInterfaceWrapper) AddDraft(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AddDraftParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Required query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "user", query, &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter user: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "purpose" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "purpose", query, &params.Purpose, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter purpose: %w", err).Error())
+	}
+
+	headers := c.GetReqHeaders()
+
+	// ------------- Required header parameter "Entente-User-Token" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Entente-User-Token")]; found {
+		var EntenteUserToken UserToken
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Entente-User-Token, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Entente-User-Token", valueList[0], &EntenteUserToken, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Entente-User-Token: %w", err).Error())
+		}
+
+		params.EntenteUserToken = EntenteUserToken
+
+	} else {
+		return fiber.NewError(fiber.StatusBadRequest, "Header parameter Entente-User-Token is required, but not found")
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.AddDraft(c, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ReadDraft operation middleware
+func (siw *ServerInterfaceWrapper) ReadDraft(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReadDraftParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Required query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "user", query, &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter user: %w", err).Error())
+	}
+
+	headers := c.GetReqHeaders()
+
+	// ------------- Required header parameter "Entente-User-Token" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Entente-User-Token")]; found {
+		var EntenteUserToken UserToken
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Entente-User-Token, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Entente-User-Token", valueList[0], &EntenteUserToken, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Entente-User-Token: %w", err).Error())
+		}
+
+		params.EntenteUserToken = EntenteUserToken
+
+	} else {
+		return fiber.NewError(fiber.StatusBadRequest, "Header parameter Entente-User-Token is required, but not found")
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ReadDraft(c, id, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// RejectDraft operation middleware
+func (siw *ServerInterfaceWrapper) RejectDraft(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RejectDraftParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Required query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "user", query, &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter user: %w", err).Error())
+	}
+
+	headers := c.GetReqHeaders()
+
+	// ------------- Required header parameter "Entente-User-Token" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Entente-User-Token")]; found {
+		var EntenteUserToken UserToken
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Entente-User-Token, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Entente-User-Token", valueList[0], &EntenteUserToken, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Entente-User-Token: %w", err).Error())
+		}
+
+		params.EntenteUserToken = EntenteUserToken
+
+	} else {
+		return fiber.NewError(fiber.StatusBadRequest, "Header parameter Entente-User-Token is required, but not found")
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.RejectDraft(c, id, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ReleaseDraft operation middleware
+func (siw *ServerInterfaceWrapper) ReleaseDraft(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReleaseDraftParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Required query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "user", query, &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter user: %w", err).Error())
+	}
+
+	headers := c.GetReqHeaders()
+
+	// ------------- Required header parameter "Entente-User-Token" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Entente-User-Token")]; found {
+		var EntenteUserToken UserToken
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Entente-User-Token, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Entente-User-Token", valueList[0], &EntenteUserToken, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Entente-User-Token: %w", err).Error())
+		}
+
+		params.EntenteUserToken = EntenteUserToken
+
+	} else {
+		return fiber.NewError(fiber.StatusBadRequest, "Header parameter Entente-User-Token is required, but not found")
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ReleaseDraft(c, id, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// WithdrawDraft operation middleware
+func (siw *ServerInterfaceWrapper) WithdrawDraft(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params WithdrawDraftParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Required query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "user", query, &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter user: %w", err).Error())
+	}
+
+	headers := c.GetReqHeaders()
+
+	// ------------- Required header parameter "Entente-User-Token" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Entente-User-Token")]; found {
+		var EntenteUserToken UserToken
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Entente-User-Token, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Entente-User-Token", valueList[0], &EntenteUserToken, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Entente-User-Token: %w", err).Error())
+		}
+
+		params.EntenteUserToken = EntenteUserToken
+
+	} else {
+		return fiber.NewError(fiber.StatusBadRequest, "Header parameter Entente-User-Token is required, but not found")
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.WithdrawDraft(c, id, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // ListEmergencies operation middleware
 func (siw *ServerInterfaceWrapper) ListEmergencies(c *fiber.Ctx) error {
 
@@ -7586,6 +12241,102 @@ func (siw *ServerInterfaceWrapper) Explain(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.Explain(c, id, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// GiveFeedback operation middleware
+func (siw *ServerInterfaceWrapper) GiveFeedback(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GiveFeedbackParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user", query, &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter user: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "purpose" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "purpose", query, &params.Purpose, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter purpose: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.GiveFeedback(c, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListHolders operation middleware
+func (siw *ServerInterfaceWrapper) ListHolders(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListHoldersParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user", query, &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter user: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "purpose" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "purpose", query, &params.Purpose, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter purpose: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListHolders(c, id, params)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -7889,6 +12640,93 @@ func (siw *ServerInterfaceWrapper) DeclineProposal(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// Recall operation middleware
+func (siw *ServerInterfaceWrapper) Recall(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.Recall(c, id)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListRequests operation middleware
+func (siw *ServerInterfaceWrapper) ListRequests(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRequestsParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", query, &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter state: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", query, &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter limit: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user", query, &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter user: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "purpose" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "purpose", query, &params.Purpose, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter purpose: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListRequests(c, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // Propose operation middleware
 func (siw *ServerInterfaceWrapper) Propose(c *fiber.Ctx) error {
 
@@ -7950,6 +12788,12 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/v1/alerts", wrapper.Publish)
 
+	router.Post(options.BaseURL+"/v1/recalls/:id", wrapper.Recall)
+
+	router.Get(options.BaseURL+"/v1/holders/:id", wrapper.ListHolders)
+
+	router.Get(options.BaseURL+"/v1/diff/:originator/:id", wrapper.CompareVersions)
+
 	router.Post(options.BaseURL+"/v1/preview", wrapper.Preview)
 
 	router.Get(options.BaseURL+"/v1/inbox", wrapper.ListInbox)
@@ -7993,6 +12837,22 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 	router.Post(options.BaseURL+"/v1/bundles", wrapper.SubmitBundle)
 
 	router.Get(options.BaseURL+"/v1/bundles/:digest", wrapper.ReadBundle)
+
+	router.Get(options.BaseURL+"/v1/drafts", wrapper.ListDrafts)
+
+	router.Post(options.BaseURL+"/v1/drafts", wrapper.AddDraft)
+
+	router.Get(options.BaseURL+"/v1/drafts/:id", wrapper.ReadDraft)
+
+	router.Post(options.BaseURL+"/v1/drafts/:id/release", wrapper.ReleaseDraft)
+
+	router.Post(options.BaseURL+"/v1/drafts/:id/rejection", wrapper.RejectDraft)
+
+	router.Post(options.BaseURL+"/v1/drafts/:id/withdrawal", wrapper.WithdrawDraft)
+
+	router.Post(options.BaseURL+"/v1/feedback", wrapper.GiveFeedback)
+
+	router.Get(options.BaseURL+"/v1/requests", wrapper.ListRequests)
 
 }
 
@@ -8203,6 +13063,24 @@ type Publish401ApplicationProblemPlusJSONResponse externalRef0.Problem
 func (response Publish401ApplicationProblemPlusJSONResponse) VisitPublishResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type Publish404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Publish404ApplicationProblemPlusJSONResponse) VisitPublishResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type Publish409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Publish409ApplicationProblemPlusJSONResponse) VisitPublishResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
 
 	return ctx.JSON(&response)
 }
@@ -8804,6 +13682,616 @@ func (response ChangeConsent503ApplicationProblemPlusJSONResponse) VisitChangeCo
 	return ctx.JSON(&response)
 }
 
+type CompareVersionsRequestObject struct {
+	Originator string `json:"originator"`
+	Id         string `json:"id"`
+	Params     CompareVersionsParams
+}
+
+type CompareVersionsResponseObject interface {
+	VisitCompareVersionsResponse(ctx *fiber.Ctx) error
+}
+
+type CompareVersions200JSONResponse Diff
+
+func (response CompareVersions200JSONResponse) VisitCompareVersionsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type CompareVersions400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response CompareVersions400ApplicationProblemPlusJSONResponse) VisitCompareVersionsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type CompareVersions401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response CompareVersions401ApplicationProblemPlusJSONResponse) VisitCompareVersionsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type CompareVersions404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response CompareVersions404ApplicationProblemPlusJSONResponse) VisitCompareVersionsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type CompareVersions413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response CompareVersions413ApplicationProblemPlusJSONResponse) VisitCompareVersionsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type CompareVersions500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response CompareVersions500ApplicationProblemPlusJSONResponse) VisitCompareVersionsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type CompareVersions503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response CompareVersions503ApplicationProblemPlusJSONResponse) VisitCompareVersionsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type ListDraftsRequestObject struct {
+	Params ListDraftsParams
+}
+
+type ListDraftsResponseObject interface {
+	VisitListDraftsResponse(ctx *fiber.Ctx) error
+}
+
+type ListDrafts200JSONResponse DraftPage
+
+func (response ListDrafts200JSONResponse) VisitListDraftsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListDrafts400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListDrafts400ApplicationProblemPlusJSONResponse) VisitListDraftsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ListDrafts401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListDrafts401ApplicationProblemPlusJSONResponse) VisitListDraftsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ListDrafts413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListDrafts413ApplicationProblemPlusJSONResponse) VisitListDraftsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ListDrafts500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListDrafts500ApplicationProblemPlusJSONResponse) VisitListDraftsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ListDrafts503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListDrafts503ApplicationProblemPlusJSONResponse) VisitListDraftsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type AddDraftRequestObject struct {
+	Params AddDraftParams
+	Body   *AddDraftJSONRequestBody
+}
+
+type AddDraftResponseObject interface {
+	VisitAddDraftResponse(ctx *fiber.Ctx) error
+}
+
+type AddDraft201JSONResponse KeptDraft
+
+func (response AddDraft201JSONResponse) VisitAddDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(201)
+
+	return ctx.JSON(&response)
+}
+
+type AddDraft400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response AddDraft400ApplicationProblemPlusJSONResponse) VisitAddDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type AddDraft401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response AddDraft401ApplicationProblemPlusJSONResponse) VisitAddDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type AddDraft403ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response AddDraft403ApplicationProblemPlusJSONResponse) VisitAddDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(403)
+
+	return ctx.JSON(&response)
+}
+
+type AddDraft404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response AddDraft404ApplicationProblemPlusJSONResponse) VisitAddDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type AddDraft409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response AddDraft409ApplicationProblemPlusJSONResponse) VisitAddDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
+
+	return ctx.JSON(&response)
+}
+
+type AddDraft413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response AddDraft413ApplicationProblemPlusJSONResponse) VisitAddDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type AddDraft422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response AddDraft422ApplicationProblemPlusJSONResponse) VisitAddDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(422)
+
+	return ctx.JSON(&response)
+}
+
+type AddDraft429ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response AddDraft429ApplicationProblemPlusJSONResponse) VisitAddDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
+type AddDraft500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response AddDraft500ApplicationProblemPlusJSONResponse) VisitAddDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type AddDraft503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response AddDraft503ApplicationProblemPlusJSONResponse) VisitAddDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type ReadDraftRequestObject struct {
+	Id     string `json:"id"`
+	Params ReadDraftParams
+}
+
+type ReadDraftResponseObject interface {
+	VisitReadDraftResponse(ctx *fiber.Ctx) error
+}
+
+type ReadDraft200JSONResponse KeptDraft
+
+func (response ReadDraft200JSONResponse) VisitReadDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ReadDraft400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDraft400ApplicationProblemPlusJSONResponse) VisitReadDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ReadDraft401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadDraft401ApplicationProblemPlusJSONResponse) VisitReadDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ReadDraft404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadDraft404ApplicationProblemPlusJSONResponse) VisitReadDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type ReadDraft413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadDraft413ApplicationProblemPlusJSONResponse) VisitReadDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ReadDraft500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadDraft500ApplicationProblemPlusJSONResponse) VisitReadDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ReadDraft503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadDraft503ApplicationProblemPlusJSONResponse) VisitReadDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type RejectDraftRequestObject struct {
+	Id     string `json:"id"`
+	Params RejectDraftParams
+	Body   *RejectDraftJSONRequestBody
+}
+
+type RejectDraftResponseObject interface {
+	VisitRejectDraftResponse(ctx *fiber.Ctx) error
+}
+
+type RejectDraft200JSONResponse KeptDraft
+
+func (response RejectDraft200JSONResponse) VisitRejectDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type RejectDraft400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response RejectDraft400ApplicationProblemPlusJSONResponse) VisitRejectDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type RejectDraft401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response RejectDraft401ApplicationProblemPlusJSONResponse) VisitRejectDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type RejectDraft403ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response RejectDraft403ApplicationProblemPlusJSONResponse) VisitRejectDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(403)
+
+	return ctx.JSON(&response)
+}
+
+type RejectDraft404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response RejectDraft404ApplicationProblemPlusJSONResponse) VisitRejectDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type RejectDraft409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response RejectDraft409ApplicationProblemPlusJSONResponse) VisitRejectDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
+
+	return ctx.JSON(&response)
+}
+
+type RejectDraft413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response RejectDraft413ApplicationProblemPlusJSONResponse) VisitRejectDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type RejectDraft500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response RejectDraft500ApplicationProblemPlusJSONResponse) VisitRejectDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type RejectDraft503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response RejectDraft503ApplicationProblemPlusJSONResponse) VisitRejectDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type ReleaseDraftRequestObject struct {
+	Id     string `json:"id"`
+	Params ReleaseDraftParams
+	Body   *ReleaseDraftJSONRequestBody
+}
+
+type ReleaseDraftResponseObject interface {
+	VisitReleaseDraftResponse(ctx *fiber.Ctx) error
+}
+
+type ReleaseDraft202JSONResponse Outgoing
+
+func (response ReleaseDraft202JSONResponse) VisitReleaseDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(202)
+
+	return ctx.JSON(&response)
+}
+
+type ReleaseDraft400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseDraft400ApplicationProblemPlusJSONResponse) VisitReleaseDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ReleaseDraft401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReleaseDraft401ApplicationProblemPlusJSONResponse) VisitReleaseDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ReleaseDraft403ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReleaseDraft403ApplicationProblemPlusJSONResponse) VisitReleaseDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(403)
+
+	return ctx.JSON(&response)
+}
+
+type ReleaseDraft404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReleaseDraft404ApplicationProblemPlusJSONResponse) VisitReleaseDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type ReleaseDraft409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReleaseDraft409ApplicationProblemPlusJSONResponse) VisitReleaseDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
+
+	return ctx.JSON(&response)
+}
+
+type ReleaseDraft413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReleaseDraft413ApplicationProblemPlusJSONResponse) VisitReleaseDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ReleaseDraft422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReleaseDraft422ApplicationProblemPlusJSONResponse) VisitReleaseDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(422)
+
+	return ctx.JSON(&response)
+}
+
+type ReleaseDraft500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReleaseDraft500ApplicationProblemPlusJSONResponse) VisitReleaseDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ReleaseDraft503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReleaseDraft503ApplicationProblemPlusJSONResponse) VisitReleaseDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type WithdrawDraftRequestObject struct {
+	Id     string `json:"id"`
+	Params WithdrawDraftParams
+}
+
+type WithdrawDraftResponseObject interface {
+	VisitWithdrawDraftResponse(ctx *fiber.Ctx) error
+}
+
+type WithdrawDraft200JSONResponse KeptDraft
+
+func (response WithdrawDraft200JSONResponse) VisitWithdrawDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type WithdrawDraft400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawDraft400ApplicationProblemPlusJSONResponse) VisitWithdrawDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type WithdrawDraft401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response WithdrawDraft401ApplicationProblemPlusJSONResponse) VisitWithdrawDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type WithdrawDraft403ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response WithdrawDraft403ApplicationProblemPlusJSONResponse) VisitWithdrawDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(403)
+
+	return ctx.JSON(&response)
+}
+
+type WithdrawDraft404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response WithdrawDraft404ApplicationProblemPlusJSONResponse) VisitWithdrawDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type WithdrawDraft409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response WithdrawDraft409ApplicationProblemPlusJSONResponse) VisitWithdrawDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
+
+	return ctx.JSON(&response)
+}
+
+type WithdrawDraft413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response WithdrawDraft413ApplicationProblemPlusJSONResponse) VisitWithdrawDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type WithdrawDraft500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response WithdrawDraft500ApplicationProblemPlusJSONResponse) VisitWithdrawDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type WithdrawDraft503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response WithdrawDraft503ApplicationProblemPlusJSONResponse) VisitWithdrawDraftResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
 type ListEmergenciesRequestObject struct {
 	Params ListEmergenciesParams
 }
@@ -9153,6 +14641,199 @@ func (response Explain500ApplicationProblemPlusJSONResponse) VisitExplainRespons
 type Explain503ApplicationProblemPlusJSONResponse externalRef0.Problem
 
 func (response Explain503ApplicationProblemPlusJSONResponse) VisitExplainResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type GiveFeedbackRequestObject struct {
+	Params GiveFeedbackParams
+	Body   *GiveFeedbackJSONRequestBody
+}
+
+type GiveFeedbackResponseObject interface {
+	VisitGiveFeedbackResponse(ctx *fiber.Ctx) error
+}
+
+type GiveFeedback202JSONResponse Outgoing
+
+func (response GiveFeedback202JSONResponse) VisitGiveFeedbackResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(202)
+
+	return ctx.JSON(&response)
+}
+
+type GiveFeedback400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response GiveFeedback400ApplicationProblemPlusJSONResponse) VisitGiveFeedbackResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type GiveFeedback401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response GiveFeedback401ApplicationProblemPlusJSONResponse) VisitGiveFeedbackResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type GiveFeedback404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response GiveFeedback404ApplicationProblemPlusJSONResponse) VisitGiveFeedbackResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type GiveFeedback413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response GiveFeedback413ApplicationProblemPlusJSONResponse) VisitGiveFeedbackResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type GiveFeedback422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response GiveFeedback422ApplicationProblemPlusJSONResponse) VisitGiveFeedbackResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(422)
+
+	return ctx.JSON(&response)
+}
+
+type GiveFeedback500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response GiveFeedback500ApplicationProblemPlusJSONResponse) VisitGiveFeedbackResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type GiveFeedback503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response GiveFeedback503ApplicationProblemPlusJSONResponse) VisitGiveFeedbackResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type ListHoldersRequestObject struct {
+	Id     string `json:"id"`
+	Params ListHoldersParams
+}
+
+type ListHoldersResponseObject interface {
+	VisitListHoldersResponse(ctx *fiber.Ctx) error
+}
+
+type ListHolders200JSONResponse HolderList
+
+func (response ListHolders200JSONResponse) VisitListHoldersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListHolders400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListHolders400ApplicationProblemPlusJSONResponse) VisitListHoldersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ListHolders401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListHolders401ApplicationProblemPlusJSONResponse) VisitListHoldersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ListHolders403ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListHolders403ApplicationProblemPlusJSONResponse) VisitListHoldersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(403)
+
+	return ctx.JSON(&response)
+}
+
+type ListHolders404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListHolders404ApplicationProblemPlusJSONResponse) VisitListHoldersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type ListHolders409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListHolders409ApplicationProblemPlusJSONResponse) VisitListHoldersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
+
+	return ctx.JSON(&response)
+}
+
+type ListHolders413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListHolders413ApplicationProblemPlusJSONResponse) VisitListHoldersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ListHolders422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListHolders422ApplicationProblemPlusJSONResponse) VisitListHoldersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(422)
+
+	return ctx.JSON(&response)
+}
+
+type ListHolders429ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListHolders429ApplicationProblemPlusJSONResponse) VisitListHoldersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
+type ListHolders500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListHolders500ApplicationProblemPlusJSONResponse) VisitListHoldersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ListHolders503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListHolders503ApplicationProblemPlusJSONResponse) VisitListHoldersResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(503)
 
@@ -9825,6 +15506,162 @@ func (response DeclineProposal503ApplicationProblemPlusJSONResponse) VisitDeclin
 	return ctx.JSON(&response)
 }
 
+type RecallRequestObject struct {
+	Id   string `json:"id"`
+	Body *RecallJSONRequestBody
+}
+
+type RecallResponseObject interface {
+	VisitRecallResponse(ctx *fiber.Ctx) error
+}
+
+type Recall202JSONResponse Outgoing
+
+func (response Recall202JSONResponse) VisitRecallResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(202)
+
+	return ctx.JSON(&response)
+}
+
+type Recall400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response Recall400ApplicationProblemPlusJSONResponse) VisitRecallResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type Recall401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Recall401ApplicationProblemPlusJSONResponse) VisitRecallResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type Recall404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Recall404ApplicationProblemPlusJSONResponse) VisitRecallResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type Recall409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Recall409ApplicationProblemPlusJSONResponse) VisitRecallResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
+
+	return ctx.JSON(&response)
+}
+
+type Recall413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Recall413ApplicationProblemPlusJSONResponse) VisitRecallResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type Recall422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Recall422ApplicationProblemPlusJSONResponse) VisitRecallResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(422)
+
+	return ctx.JSON(&response)
+}
+
+type Recall500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Recall500ApplicationProblemPlusJSONResponse) VisitRecallResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type Recall503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response Recall503ApplicationProblemPlusJSONResponse) VisitRecallResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type ListRequestsRequestObject struct {
+	Params ListRequestsParams
+}
+
+type ListRequestsResponseObject interface {
+	VisitListRequestsResponse(ctx *fiber.Ctx) error
+}
+
+type ListRequests200JSONResponse RequestList
+
+func (response ListRequests200JSONResponse) VisitListRequestsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListRequests400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListRequests400ApplicationProblemPlusJSONResponse) VisitListRequestsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ListRequests401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListRequests401ApplicationProblemPlusJSONResponse) VisitListRequestsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ListRequests413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListRequests413ApplicationProblemPlusJSONResponse) VisitListRequestsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ListRequests500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListRequests500ApplicationProblemPlusJSONResponse) VisitListRequestsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ListRequests503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListRequests503ApplicationProblemPlusJSONResponse) VisitListRequestsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
 type ProposeRequestObject struct {
 	Body *ProposeJSONRequestBody
 }
@@ -10026,6 +15863,27 @@ type StrictServerInterface interface {
 	// ChangeConsent Give or withdraw consent to the release of an own alert
 	// (POST /v1/consents)
 	ChangeConsent(ctx context.Context, request ChangeConsentRequestObject) (ChangeConsentResponseObject, error)
+	// CompareVersions What has changed between two versions of an alert
+	// (GET /v1/diff/{originator}/{id})
+	CompareVersions(ctx context.Context, request CompareVersionsRequestObject) (CompareVersionsResponseObject, error)
+	// ListDrafts The drafts that a user may know of, the latest first
+	// (GET /v1/drafts)
+	ListDrafts(ctx context.Context, request ListDraftsRequestObject) (ListDraftsResponseObject, error)
+	// AddDraft Keep an alert until somebody else releases it
+	// (POST /v1/drafts)
+	AddDraft(ctx context.Context, request AddDraftRequestObject) (AddDraftResponseObject, error)
+	// ReadDraft One draft, with what it says while it is pending
+	// (GET /v1/drafts/{id})
+	ReadDraft(ctx context.Context, request ReadDraftRequestObject) (ReadDraftResponseObject, error)
+	// RejectDraft Reject a draft that another has written
+	// (POST /v1/drafts/{id}/rejection)
+	RejectDraft(ctx context.Context, request RejectDraftRequestObject) (RejectDraftResponseObject, error)
+	// ReleaseDraft Let a draft go that another has written
+	// (POST /v1/drafts/{id}/release)
+	ReleaseDraft(ctx context.Context, request ReleaseDraftRequestObject) (ReleaseDraftResponseObject, error)
+	// WithdrawDraft Withdraw a draft of one's own
+	// (POST /v1/drafts/{id}/withdrawal)
+	WithdrawDraft(ctx context.Context, request WithdrawDraftRequestObject) (WithdrawDraftResponseObject, error)
 	// ListEmergencies Emergencies that the member declared or is named in
 	// (GET /v1/emergencies)
 	ListEmergencies(ctx context.Context, request ListEmergenciesRequestObject) (ListEmergenciesResponseObject, error)
@@ -10038,6 +15896,12 @@ type StrictServerInterface interface {
 	// Explain Why an alert goes, or has come, as it does
 	// (GET /v1/explain/{id})
 	Explain(ctx context.Context, request ExplainRequestObject) (ExplainResponseObject, error)
+	// GiveFeedback Say something about an alert to its originator
+	// (POST /v1/feedback)
+	GiveFeedback(ctx context.Context, request GiveFeedbackRequestObject) (GiveFeedbackResponseObject, error)
+	// ListHolders Who was handed over an alert of the member's own, and who has erased it
+	// (GET /v1/holders/{id})
+	ListHolders(ctx context.Context, request ListHoldersRequestObject) (ListHoldersResponseObject, error)
 	// ListInbox What was received, oldest first
 	// (GET /v1/inbox)
 	ListInbox(ctx context.Context, request ListInboxRequestObject) (ListInboxResponseObject, error)
@@ -10062,6 +15926,12 @@ type StrictServerInterface interface {
 	// DeclineProposal Decline or withdraw a proposal
 	// (DELETE /v1/proposals/{digest})
 	DeclineProposal(ctx context.Context, request DeclineProposalRequestObject) (DeclineProposalResponseObject, error)
+	// Recall Recall an alert of the member's own
+	// (POST /v1/recalls/{id})
+	Recall(ctx context.Context, request RecallRequestObject) (RecallResponseObject, error)
+	// ListRequests Requests for information that wait, or were answered
+	// (GET /v1/requests)
+	ListRequests(ctx context.Context, request ListRequestsRequestObject) (ListRequestsResponseObject, error)
 	// Propose Bring a statement with the signatures that it has
 	// (POST /v1/statements)
 	Propose(ctx context.Context, request ProposeRequestObject) (ProposeResponseObject, error)
@@ -10375,6 +16245,243 @@ func (sh *strictHandler) ChangeConsent(ctx *fiber.Ctx) error {
 	return nil
 }
 
+// CompareVersions operation middleware
+func (sh *strictHandler) CompareVersions(ctx *fiber.Ctx, originator string, id string, params CompareVersionsParams) error {
+	var request CompareVersionsRequestObject
+
+	request.Originator = originator
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.CompareVersions(ctx.UserContext(), request.(CompareVersionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CompareVersions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CompareVersionsResponseObject); ok {
+		if err := validResponse.VisitCompareVersionsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListDrafts operation middleware
+func (sh *strictHandler) ListDrafts(ctx *fiber.Ctx, params ListDraftsParams) error {
+	var request ListDraftsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDrafts(ctx.UserContext(), request.(ListDraftsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDrafts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDraftsResponseObject); ok {
+		if err := validResponse.VisitListDraftsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AddDraft operation middleware
+func (sh *strictHandler) AddDraft(ctx *fiber.Ctx, params AddDraftParams) error {
+	var request AddDraftRequestObject
+
+	request.Params = params
+
+	var body AddDraftJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.AddDraft(ctx.UserContext(), request.(AddDraftRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddDraft")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddDraftResponseObject); ok {
+		if err := validResponse.VisitAddDraftResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReadDraft operation middleware
+func (sh *strictHandler) ReadDraft(ctx *fiber.Ctx, id string, params ReadDraftParams) error {
+	var request ReadDraftRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadDraft(ctx.UserContext(), request.(ReadDraftRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadDraft")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReadDraftResponseObject); ok {
+		if err := validResponse.VisitReadDraftResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RejectDraft operation middleware
+func (sh *strictHandler) RejectDraft(ctx *fiber.Ctx, id string, params RejectDraftParams) error {
+	var request RejectDraftRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body RejectDraftJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.RejectDraft(ctx.UserContext(), request.(RejectDraftRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RejectDraft")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RejectDraftResponseObject); ok {
+		if err := validResponse.VisitRejectDraftResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReleaseDraft operation middleware
+func (sh *strictHandler) ReleaseDraft(ctx *fiber.Ctx, id string, params ReleaseDraftParams) error {
+	var request ReleaseDraftRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body ReleaseDraftJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ReleaseDraft(ctx.UserContext(), request.(ReleaseDraftRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReleaseDraft")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReleaseDraftResponseObject); ok {
+		if err := validResponse.VisitReleaseDraftResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// WithdrawDraft operation middleware
+func (sh *strictHandler) WithdrawDraft(ctx *fiber.Ctx, id string, params WithdrawDraftParams) error {
+	var request WithdrawDraftRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawDraft(ctx.UserContext(), request.(WithdrawDraftRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawDraft")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WithdrawDraftResponseObject); ok {
+		if err := validResponse.VisitWithdrawDraftResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListEmergencies operation middleware
 func (sh *strictHandler) ListEmergencies(ctx *fiber.Ctx, params ListEmergenciesParams) error {
 	var request ListEmergenciesRequestObject
@@ -10476,6 +16583,75 @@ func (sh *strictHandler) Explain(ctx *fiber.Ctx, id string, params ExplainParams
 		return err
 	} else if validResponse, ok := response.(ExplainResponseObject); ok {
 		if err := validResponse.VisitExplainResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GiveFeedback operation middleware
+func (sh *strictHandler) GiveFeedback(ctx *fiber.Ctx, params GiveFeedbackParams) error {
+	var request GiveFeedbackRequestObject
+
+	request.Params = params
+
+	var body GiveFeedbackJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.GiveFeedback(ctx.UserContext(), request.(GiveFeedbackRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GiveFeedback")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GiveFeedbackResponseObject); ok {
+		if err := validResponse.VisitGiveFeedbackResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListHolders operation middleware
+func (sh *strictHandler) ListHolders(ctx *fiber.Ctx, id string, params ListHoldersParams) error {
+	var request ListHoldersRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListHolders(ctx.UserContext(), request.(ListHoldersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListHolders")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListHoldersResponseObject); ok {
+		if err := validResponse.VisitListHoldersResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
@@ -10704,6 +16880,74 @@ func (sh *strictHandler) DeclineProposal(ctx *fiber.Ctx, digest string) error {
 		return err
 	} else if validResponse, ok := response.(DeclineProposalResponseObject); ok {
 		if err := validResponse.VisitDeclineProposalResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Recall operation middleware
+func (sh *strictHandler) Recall(ctx *fiber.Ctx, id string) error {
+	var request RecallRequestObject
+
+	request.Id = id
+
+	var body RecallJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.Recall(ctx.UserContext(), request.(RecallRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Recall")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RecallResponseObject); ok {
+		if err := validResponse.VisitRecallResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListRequests operation middleware
+func (sh *strictHandler) ListRequests(ctx *fiber.Ctx, params ListRequestsParams) error {
+	var request ListRequestsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRequests(ctx.UserContext(), request.(ListRequestsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRequests")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRequestsResponseObject); ok {
+		if err := validResponse.VisitListRequestsResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {

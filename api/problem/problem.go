@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // MediaType is the media type of a rendered problem.
@@ -69,6 +70,9 @@ type Error struct {
 	Detail string
 	Codes  []string // reason codes of policy, sorted
 	Cause  error
+	// RetryAfter is for how long to pause before trying again; 0: not said. It travels
+	// as the header Retry-After (RFC 9110 section 10.2.3), in whole seconds.
+	RetryAfter time.Duration
 }
 
 // New makes an Error whose detail is the formatted text; an error among args

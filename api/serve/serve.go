@@ -11,8 +11,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,18 +26,37 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/recover"
 	fibermiddleware "github.com/oapi-codegen/fiber-middleware"
+	"github.com/valyala/fasthttp"
 
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/api/strictjson"
 )
 
-// Timeouts of a listener. The write timeout outlasts the longest long-poll.
 const (
-	readTimeout     = 30 * time.Second
-	writeTimeout    = 90 * time.Second
-	idleTimeout     = 120 * time.Second
 	shutdownTimeout = 10 * time.Second
+	// workerIdle is for how long a goroutine waits for a further connection.
+	workerIdle = 2 * time.Second
 )
+
+// MaxHeader is how large the line and the header of a request may be together, in bytes.
+const MaxHeader = 4 << 10
+
+// Timeouts bound how long a caller may take over each part of an exchange. None is
+// renewed by a byte that arrives.
+type Timeouts struct {
+	Header time.Duration // from a request's first byte, on a new connection from its handshake, to the end of the header
+	Body   time.Duration // from there to the end of the body
+	Write  time.Duration // from when the answer is ready until it is taken
+	Idle   time.Duration // between requests
+}
+
+// DefaultTimeouts suit callers with slow lines.
+func DefaultTimeouts() Timeouts {
+	return Timeouts{Header: 15 * time.Second, Body: 30 * time.Second, Write: 90 * time.Second, Idle: 120 * time.Second}
+}
+
+// WithTimeouts replaces DefaultTimeouts. All must be positive.
+func WithTimeouts(t Timeouts) Option { return func(e *edge) { e.timeouts = t } }
 
 // Authenticate judges who is calling before anything else is looked at. An error
 // should be of kind Unauthenticated or Forbidden.
@@ -54,9 +76,10 @@ func OnRefusal(record func(c *fiber.Ctx, refusal error) error) Option {
 
 // edge is what stands between the wire and the handlers.
 type edge struct {
-	log    *slog.Logger
-	router routers.Router
-	record func(c *fiber.Ctx, refusal error) error
+	log      *slog.Logger
+	router   routers.Router
+	record   func(c *fiber.Ctx, refusal error) error
+	timeouts Timeouts
 }
 
 // New returns an application that serves what spec describes and nothing else.
@@ -69,23 +92,28 @@ func New(spec *openapi3.T, maxBody int, log *slog.Logger, auth Authenticate, opt
 	if err != nil {
 		return nil, fmt.Errorf("serve: %w", err)
 	}
-	e := &edge{log: log, router: router, record: func(_ *fiber.Ctx, refusal error) error { return refusal }}
+	e := &edge{log: log, router: router, timeouts: DefaultTimeouts(), record: func(_ *fiber.Ctx, refusal error) error { return refusal }}
 	for _, o := range options {
 		o(e)
 	}
 	app := fiber.New(fiber.Config{
 		BodyLimit:             maxBody,
-		ReadTimeout:           readTimeout,
-		WriteTimeout:          writeTimeout,
-		IdleTimeout:           idleTimeout,
+		ReadBufferSize:        MaxHeader,
+		ReadTimeout:           e.timeouts.Header,
+		WriteTimeout:          e.timeouts.Write,
+		IdleTimeout:           e.timeouts.Idle,
 		Immutable:             true, // strings from a request outlive it in this program
 		DisableStartupMessage: true,
 		ServerHeader:          "",
-		JSONDecoder:           strictjson.Unmarshal,
-		ErrorHandler:          e.fail,
+
+		DisablePreParseMultipartForm: true, // it would put parts of a body into files
+		JSONDecoder:                  strictjson.Unmarshal,
+		ErrorHandler:                 e.fail,
 	})
+	e.harden(app)
 	app.Use(recover.New())
 	app.Use(headers)
+	app.Use(untakenAnswers)
 	app.Use(func(c *fiber.Ctx) error {
 		if err := auth(c); err != nil {
 			return err
@@ -103,10 +131,35 @@ func New(spec *openapi3.T, maxBody int, log *slog.Logger, auth Authenticate, opt
 	return app, nil
 }
 
+// harden sets what Fiber's own configuration does not reach.
+func (e *edge) harden(app *fiber.App) {
+	s := app.Server()
+	s.MaxIdleWorkerDuration = workerIdle
+	s.SecureErrorLogMessage = true // what was sent is for nobody's log
+	s.HeaderReceived = func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
+		return fasthttp.RequestConfig{ReadTimeout: e.timeouts.Body}
+	}
+	handle := s.Handler
+	s.Handler = func(c *fasthttp.RequestCtx) {
+		if slices.Contains(fiber.DefaultMethods, string(c.Method())) {
+			handle(c)
+			return
+		}
+		// Fiber would answer by itself, in plain text.
+		own := app.AcquireCtx(c)
+		defer app.ReleaseCtx(own)
+		_ = e.fail(own, problem.New(problem.NotFound, "no such operation")) // it writes to memory
+	}
+}
+
 func headers(c *fiber.Ctx) error {
+	setHeaders(c)
+	return c.Next()
+}
+
+func setHeaders(c *fiber.Ctx) {
 	c.Set(fiber.HeaderCacheControl, "no-store")
 	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
-	return c.Next()
 }
 
 // validate holds a request against the specification. The message names the
@@ -183,9 +236,24 @@ func (e *edge) fail(c *fiber.Ctx, err error) error {
 	}
 	e.log.Log(c.UserContext(), level, "refused", "method", c.Method(), "path", c.Path(),
 		"status", status, "problem", string(problem.KindOf(err)), "error_id", id, "error", err.Error())
+	setHeaders(c) // not every error has come by headers
 	c.Status(status)
 	c.Set(fiber.HeaderContentType, problem.MediaType)
+	if status == http.StatusTooManyRequests {
+		c.Set(fiber.HeaderRetryAfter, retryAfter(err))
+	}
 	return c.Send(body)
+}
+
+// retryAfter is for how long a caller should pause, in whole seconds (RFC 9110
+// section 10.2.3): one where the error does not say.
+func retryAfter(err error) string {
+	var p *problem.Error
+	wait := time.Duration(0)
+	if errors.As(err, &p) {
+		wait = p.RetryAfter
+	}
+	return strconv.Itoa(max(int(math.Ceil(wait.Seconds())), 1))
 }
 
 func fromFiber(fe *fiber.Error) error {

@@ -155,6 +155,7 @@ func TestEveryErrorIsAProblem(t *testing.T) {
 		"a stranger astray":    {"GET", "/nothing", "", []string{"X-Stranger", "1"}, problem.Unauthenticated},
 		"no route":             {"GET", "/nothing", "", nil, problem.NotFound},
 		"no such method":       {"DELETE", "/things", "", nil, problem.NotFound},
+		"no method at all":     {"BREW", "/things", "", nil, problem.NotFound},
 		"a bad parameter":      {"GET", "/things?limit=x", "", nil, problem.Malformed},
 		"no body":              {"POST", "/things", "", nil, problem.Malformed},
 		"another media type":   {"POST", "/things", `{"name":"a"}`, []string{"Content-Type", "text/plain"}, problem.Malformed},

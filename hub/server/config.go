@@ -50,6 +50,9 @@ type Config struct {
 	// Statements is a folder of signed statements (*.json). The hub takes them in at
 	// start and on SIGHUP. Empty: they come over the interface alone.
 	Statements string `yaml:"statements,omitempty"`
+	// Limits says how much each member may do, and how long anybody may take. Left
+	// out: the defaults.
+	Limits Limits `yaml:"limits,omitempty"`
 }
 
 // TLS names PEM files.
@@ -90,6 +93,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Postgres != "" && c.PostgresFile != "" {
 		return errors.New("hub configuration: postgres and postgres_file exclude one another")
+	}
+	if err := c.Limits.validate(); err != nil {
+		return err
 	}
 	if c.OpsListen != "" {
 		host, _, err := net.SplitHostPort(c.OpsListen)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/api/hubapi"
 )
 
@@ -107,4 +108,70 @@ func listed(list []string) []string {
 		return []string{}
 	}
 	return list
+}
+
+func (h handlers) ListHolders(ctx context.Context, r hubapi.ListHoldersRequestObject) (hubapi.ListHoldersResponseObject, error) {
+	m, err := member(ctx)
+	if err != nil {
+		return nil, err
+	}
+	id, err := alert.ParseID(r.Id)
+	if err != nil {
+		return nil, h.malformed(ctx, m, err)
+	}
+	holders, purges, err := h.hub.Holders(ctx, m, id)
+	if err != nil {
+		return nil, err
+	}
+	out := hubapi.ListHolders200JSONResponse{Holders: []hubapi.Holder{}, Purges: []hubapi.PurgeReceipt{}}
+	for _, held := range holders {
+		row := hubapi.Holder{Member: held.Recipient, Version: int32(held.Version), Seq: held.Seq, Chain: held.Chain,
+			ReleasedAt: held.ReleasedAt, Releases: held.Releases}
+		if held.Receipt != "" {
+			row.Acknowledgement = &held.Receipt
+		}
+		if held.Lost {
+			row.Lost = &held.Lost
+		}
+		out.Holders = append(out.Holders, row)
+	}
+	for _, p := range purges {
+		out.Purges = append(out.Purges, hubapi.PurgeReceipt{Member: p.Recipient, Version: int32(p.Version), Receipt: p.Receipt})
+	}
+	return out, nil
+}
+
+func (h handlers) Purged(ctx context.Context, r hubapi.PurgedRequestObject) (hubapi.PurgedResponseObject, error) {
+	m, err := member(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.hub.Purged(ctx, m, r.Body.Purges); err != nil {
+		return nil, err
+	}
+	return hubapi.Purged204Response{}, nil
+}
+
+func (h handlers) ListPublished(ctx context.Context, r hubapi.ListPublishedRequestObject) (hubapi.ListPublishedResponseObject, error) {
+	m, err := member(ctx)
+	if err != nil {
+		return nil, err
+	}
+	limit := feed.MaxPage
+	if r.Params.Limit != nil {
+		limit = *r.Params.Limit
+	}
+	tokens, receipts, err := h.hub.Published(ctx, m, r.Params.After, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := hubapi.ListPublished200JSONResponse{}
+	out.Alerts = make([]struct {
+		Alert   string `json:"alert"`
+		Receipt string `json:"receipt"`
+	}, len(tokens))
+	for i := range tokens {
+		out.Alerts[i].Alert, out.Alerts[i].Receipt = tokens[i], receipts[i]
+	}
+	return out, nil
 }

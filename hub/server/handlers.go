@@ -25,11 +25,15 @@ type handlers struct{ hub *hub.Hub }
 type caller struct{}
 
 // authenticate takes the member from the client's certificate, and lets nobody
-// else in.
-func authenticate(h *hub.Hub) serve.Authenticate {
+// else in. What is over the member's limits goes no further: what would be done for
+// it, down to putting its refusal on record, is what the limits are for.
+func authenticate(h *hub.Hub, t *throttle) serve.Authenticate {
 	return func(c *fiber.Ctx) error {
 		m, err := peer(c)
 		if err != nil {
+			return err
+		}
+		if err := t.admit(c, m); err != nil {
 			return err
 		}
 		if err := h.Known(c.UserContext(), m); err != nil {
@@ -41,12 +45,16 @@ func authenticate(h *hub.Hub) serve.Authenticate {
 }
 
 // recordRefusal puts on record what is refused before a handler sees it, of
-// whoever has shown a member's certificate.
-func recordRefusal(h *hub.Hub) func(*fiber.Ctx, error) error {
+// whoever has shown a member's certificate. Who is refused too often is told so
+// instead.
+func recordRefusal(h *hub.Hub, t *throttle) func(*fiber.Ctx, error) error {
 	return func(c *fiber.Ctx, refusal error) error {
 		m, err := peer(c)
 		if err != nil {
 			return refusal // nobody to name
+		}
+		if err := t.take(classRefused, m, 1); err != nil {
+			return err
 		}
 		return h.Refuse(c.UserContext(), m, refusal)
 	}

@@ -42,12 +42,21 @@ type federation struct {
 	store  store.Store // the hub's database, opened a second time
 	reload chan struct{}
 	stop   func() error // ends the hub; may be called more than once
+
+	transports []*http.Transport // of all clients
+	fetched    int               // items of XB's feed that exchange has fetched
 }
 
 // start makes the trial federation and runs its hub; change may spoil it before.
 func start(t *testing.T, change func(f *federation)) *federation {
 	t.Helper()
-	layout, err := setup.Make(t.Context(), filepath.Join(t.TempDir(), "federation"), setup.Trial())
+	return startOf(t, setup.Trial(), change)
+}
+
+// startOf is start for another federation than that for trials.
+func startOf(t *testing.T, spec setup.Spec, change func(f *federation)) *federation {
+	t.Helper()
+	layout, err := setup.Make(t.Context(), filepath.Join(t.TempDir(), "federation"), spec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,8 +192,9 @@ func (f *federation) with(cert tls.Certificate) *client {
 	if err != nil {
 		f.Fatal(err)
 	}
-	transport := &http.Transport{TLSClientConfig: f.tls(cert)}
+	transport := &http.Transport{TLSClientConfig: f.tls(cert), MaxIdleConnsPerHost: 64}
 	f.Cleanup(transport.CloseIdleConnections)
+	f.transports = append(f.transports, transport)
 	return &client{f: f, router: router, http: http.Client{Transport: transport}}
 }
 

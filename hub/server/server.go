@@ -55,11 +55,13 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ev Events) (err erro
 	if err != nil {
 		return err
 	}
-	ln, err := listen(cfg)
+	limits, limited := cfg.Limits.orDefault(), newLimited(reg)
+	ln, err := listen(cfg, limits, limited)
 	if err != nil {
 		return err
 	}
-	app, err := New(h, log)
+	reg.MustRegister(openConnections(ln))
+	app, err := New(h, limits, limited, log)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
@@ -106,13 +108,15 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ev Events) (err erro
 	return g.Wait()
 }
 
-// New returns the hub's HTTP application.
-func New(h *hub.Hub, log *slog.Logger) (*fiber.App, error) {
+// New returns the hub's HTTP application. limited counts what is turned away.
+func New(h *hub.Hub, limits Limits, limited *prometheus.CounterVec, log *slog.Logger) (*fiber.App, error) {
 	spec, err := openapi.Hub()
 	if err != nil {
 		return nil, err
 	}
-	app, err := serve.New(spec, maxBody, log, authenticate(h), serve.OnRefusal(recordRefusal(h)))
+	t := newThrottle(spec, limits.orDefault(), limited)
+	app, err := serve.New(spec, maxBody, log, authenticate(h, t), serve.OnRefusal(recordRefusal(h, t)),
+		serve.WithTimeouts(limits.orDefault().timeouts()))
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +182,7 @@ func ReadPublicKey(file string) (keys.PublicKey, error) {
 	return k, nil
 }
 
-func listen(cfg Config) (net.Listener, error) {
+func listen(cfg Config, limits Limits, limited *prometheus.CounterVec) (*serve.Gate, error) {
 	cert, err := pki.LoadPair(cfg.TLS.Cert, cfg.TLS.Key)
 	if err != nil {
 		return nil, err
@@ -191,7 +195,12 @@ func listen(cfg Config) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tls.NewListener(ln, pki.ServerConfig(cert, pool)), nil
+	peer := func(cs tls.ConnectionState) string {
+		id, _ := pki.PeerIdentity(cs) // the handshake has seen that there is one
+		return string(id.Kind) + ":" + id.ID
+	}
+	return serve.NewGate(ln, pki.ServerConfig(cert, pool), limits.gate(), peer,
+		func(b serve.Bound) { limited.WithLabelValues(string(b)).Inc() }), nil
 }
 
 // TakeStatements brings every statement in a folder into force. The error names

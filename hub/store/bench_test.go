@@ -34,7 +34,8 @@ func acceptOf(n int64, token string) store.Write {
 	return store.Write{
 		Accept: &store.Accept{
 			Alert: store.Alert{Originator: "XA", ID: alert.ID(fmt.Sprintf("01890000-0000-7000-8000-%012d", n)), Version: 1,
-				Token: token, Digest: sha256.Sum256([]byte(token)), SignedDigest: fmt.Sprintf("%043d", n)},
+				Token: token, Digest: sha256.Sum256([]byte(token)), SignedDigest: fmt.Sprintf("%043d", n),
+				AcceptedAt: 1_790_000_000, EraseAt: 1_790_000_000 + n%1000},
 			Portions:   []store.Portion{{ID: "p1", LabelKey: fmt.Sprint("label ", n%50)}},
 			Recipients: []alert.MemberID{"XB", "XC", "XD", alert.MemberID(fmt.Sprint("M", n%40))},
 		},

@@ -34,7 +34,8 @@ func stand(b *testing.B, s store.Store, n int) {
 			token := fmt.Sprintf("%0400d", k)
 			group = append(group, store.Write{Accept: &store.Accept{
 				Alert: store.Alert{Originator: "XA", ID: alert.ID(fmt.Sprintf("01890000-0000-7000-8000-%012d", k)), Version: 1,
-					Token: token, Digest: sha256.Sum256([]byte(token)), SignedDigest: fmt.Sprintf("%043d", k), Expires: math.MaxInt64},
+					Token: token, Digest: sha256.Sum256([]byte(token)), SignedDigest: fmt.Sprintf("%043d", k),
+					Expires: math.MaxInt64, AcceptedAt: 1_790_000_000, EraseAt: math.MaxInt64},
 				Portions: []store.Portion{{ID: "p1", LabelKey: "shared"}, {ID: "p2", LabelKey: fmt.Sprint("label ", k)}},
 			}, Entries: [][]byte{[]byte(token)}})
 		}

@@ -51,6 +51,9 @@ type Store interface {
 	// delivery can not be told.
 	DeliveryOf(ctx context.Context, recipient, originator alert.MemberID, id alert.ID, version int) (*Delivery, error)
 
+	// Handed reports whether any version of an alert was handed over to the recipient.
+	Handed(ctx context.Context, recipient, originator alert.MemberID, id alert.ID) (bool, error)
+
 	// Originators returns, for those of the ids under which any alert is
 	// stored, whose they are: of the member that first used it.
 	Originators(ctx context.Context, ids []alert.ID) (map[alert.ID]alert.MemberID, error)
@@ -77,6 +80,24 @@ type Store interface {
 	// Held returns the delivery of an alert version that was handed over to the
 	// recipient last, or ErrNotFound. alertRow is Delivery.AlertRow.
 	Held(ctx context.Context, recipient alert.MemberID, alertRow int64) (*Delivery, error)
+
+	// Due returns up to limit alerts of which something is to be erased by a moment,
+	// in seconds since 1970-01-01 UTC: those whose Alert.EraseAt is not 0 and not after
+	// it, the earliest first, then by row, after a place in that order (the zero Place: from
+	// the first).
+	Due(ctx context.Context, at int64, after Place, limit int) ([]Due, error)
+
+	// Published returns up to limit alert versions of an originator whose LogIndex lies
+	// after an index, in its order; -1: from the first.
+	Published(ctx context.Context, originator alert.MemberID, after int64, limit int) ([]Alert, error)
+
+	// Holders returns all hand-overs of all versions of an alert, ordered by recipient,
+	// then by sequence number.
+	Holders(ctx context.Context, originator alert.MemberID, id alert.ID) ([]Holder, error)
+
+	// Purges returns the purge receipts for all versions of an alert, ordered by
+	// recipient, version, cause and portions.
+	Purges(ctx context.Context, originator alert.MemberID, id alert.ID) ([]Purge, error)
 
 	// Settled returns how far standing alerts have been decided again.
 	Settled(ctx context.Context) (Settled, error)
@@ -135,6 +156,8 @@ type Write struct {
 	Resettle  *Resettle
 	Proposal  *Proposal
 	Bundle    *Bundle
+	Erase     *Erase
+	Purge     *Purge
 	Entries   [][]byte // audit leaves, appended if and only if the write takes effect
 
 	// Seen, if not 0, is the position of the last statement that the write's
@@ -150,30 +173,41 @@ type Outcome int
 // The outcomes.
 const (
 	Done     Outcome = iota + 1
-	Replay           // Accept, Statement, Bundle: stored already with the same bytes; Ack: at all
+	Replay           // Accept, Statement, Bundle: stored already with the same bytes; Ack, Purge: at all
 	Conflict         // Accept, Statement, Bundle: something else is stored under the same name
-	Gap              // Accept, Statement: the predecessor is missing or is another one
-	Stale            // HandOver: the feed has moved on, or a delivery is no longer pending; Proposal: see there; any: see Write.Seen
-	Unknown          // Ack: no such delivery was handed over
+	Gap              // Accept, Statement: the predecessor is missing or is another one, or a recall, which nothing but a recall follows
+	Stale            // HandOver: the feed has moved on, or a delivery is no longer pending; Proposal, Erase: see there; any: see Write.Seen
+	Unknown          // Ack, Purge: no such delivery was handed over
 )
 
 // Result is a write's outcome. Index is the log index of its first entry, -1 if
 // it appended none; on a Replay of Accept, that of the stored one, which Prior
-// holds.
+// holds. Woken are those, sorted, for whom an Accept made a pending delivery although
+// it does not name them: they hold an earlier version.
 type Result struct {
 	Outcome Outcome
 	Index   int64
 	Prior   *Alert
+	Woken   []alert.MemberID
 }
 
 // Accept stores an alert version, interns its labels and makes a pending
 // delivery for each recipient. Version n > 1 needs version n-1 of the same
-// originator stored with SignedDigest equal to Previous, version 1 an empty
-// Previous, else Gap. It must come with an entry: no record, no release.
+// originator stored with SignedDigest equal to Previous, and that is no recall unless this is one,
+// version 1 an empty Previous, else Gap. It must come with an entry: no record, no
+// release.
+//
+// A version ends those before it, for good: their pending and withheld deliveries
+// become Dropped, and each recipient of one that was handed over, lost or not, gets a
+// pending delivery of this one, whether or not it is named. Unless Keep says otherwise
+// the versions before are to be erased now: those whose EraseAt is not 0 get this one's
+// AcceptedAt as it, and become Due.Over; those that are so already keep what they have.
+// So the AcceptedAt of a version n > 1 must be above 0.
 type Accept struct {
 	Alert
 	Portions   []Portion
 	Recipients []alert.MemberID // each once
+	Keep       bool             // what is stored of the versions before stays until its own time
 }
 
 // Alert is a stored alert version.
@@ -181,13 +215,16 @@ type Alert struct {
 	Originator   alert.MemberID
 	ID           alert.ID
 	Version      int
-	Token        string   // the SD-JWT as sent, with all disclosures
-	Digest       [32]byte // SHA-256 of Token
+	Token        string   // the SD-JWT with all disclosures, or with those that are not erased
+	Digest       [32]byte // SHA-256 of the token as sent
 	SignedDigest string   // SHA-256 of the signed part, base64url
 	Previous     string   // SignedDigest of the version before, or ""
 	IssuedAt     int64    // seconds since 1970-01-01 UTC, as are the others
 	Expires      int64
 	AcceptedAt   int64
+	EraseAt      int64 // when something of Token is to be erased next; 0: nothing is left that could be
+	Recall       bool  // it ends the alert, and has no portions
+	Refers       bool  // it is feedback to another alert
 	LogIndex     int64 // of the admission's first entry; set by the store
 }
 
@@ -217,6 +254,7 @@ type Standing struct {
 	Digest     [32]byte // SHA-256 of the token
 	IssuedAt   int64
 	Expires    int64
+	Refers     bool
 	Labels     []int64 // rows of its portions' labels, sorted, each once
 }
 
@@ -250,7 +288,8 @@ type Resettle struct {
 	Settled *Settled // where a pass over all is done: never back to an earlier position or, at the same, an earlier moment
 }
 
-// Claim is a recipient of an alert version that may get more of it than it has.
+// Claim is a recipient of an alert version that may get more of it than it has. Where
+// a later version is stored nobody may: it is passed over.
 type Claim struct {
 	AlertRow  int64
 	Recipient alert.MemberID
@@ -318,6 +357,8 @@ type Delivery struct {
 	HandedOver // zero but for ID while pending
 	Acked      bool
 	Lost       bool // handed over, and served again without content: the recipient holds nothing of it, whatever its receipt says
+	Superseded bool // a later version of the alert is stored
+	Follows    bool // an earlier version of the alert was handed over to the recipient
 	Renewed    bool // made or taken back by a Resettle: the recipient may hold an earlier one of this version
 }
 

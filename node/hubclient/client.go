@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -157,7 +158,22 @@ func (c *Client) once(ctx context.Context, timeout time.Duration, limit int64, i
 	if err := expect(resp, problem.MediaType); err != nil {
 		return problem.New(problem.Unavailable, "HTTP status %d without a problem document, perhaps from something between node and hub", a.status)
 	}
-	return problem.Parse(a.status, a.body)
+	p := problem.Parse(a.status, a.body)
+	p.RetryAfter = retryAfter(resp.Header)
+	return p
+}
+
+// maxRetryAfter is the longest pause that a hub is granted, and what keeps a node
+// from being sent away for good.
+const maxRetryAfter = time.Minute
+
+// retryAfter reads whole seconds; dates are not taken (RFC 9110 section 10.2.3).
+func retryAfter(h http.Header) time.Duration {
+	n, err := strconv.ParseUint(h.Get("Retry-After"), 10, 32)
+	if err != nil {
+		return 0
+	}
+	return min(time.Duration(n)*time.Second, maxRetryAfter)
 }
 
 func expect(resp *http.Response, want string) error {

@@ -85,6 +85,43 @@ func (c *Client) Acknowledge(ctx context.Context, acks []string) error {
 	})
 }
 
+// Purged implements node.Hub.
+func (c *Client) Purged(ctx context.Context, purges []string) error {
+	return c.call(ctx, callTimeout, maxSmall, nil, func(ctx context.Context, r *hubapi.Client) (*http.Response, error) {
+		return r.Purged(ctx, hubapi.Purges{Purges: purges})
+	})
+}
+
+// Published implements node.Hub.
+func (c *Client) Published(ctx context.Context, after int64, limit int) ([]node.PublishedAlert, error) {
+	var in hubapi.Published
+	err := c.call(ctx, callTimeout, maxPage, &in, func(ctx context.Context, r *hubapi.Client) (*http.Response, error) {
+		return r.ListPublished(ctx, &hubapi.ListPublishedParams{After: after, Limit: &limit})
+	})
+	var out []node.PublishedAlert
+	for _, a := range in.Alerts {
+		out = append(out, node.PublishedAlert{Token: a.Alert, Receipt: a.Receipt})
+	}
+	return out, err
+}
+
+// Holders implements node.Hub.
+func (c *Client) Holders(ctx context.Context, id alert.ID) (node.HoldersReport, error) {
+	var in hubapi.HoldersReport
+	err := c.call(ctx, callTimeout, maxAnswer, &in, func(ctx context.Context, r *hubapi.Client) (*http.Response, error) {
+		return r.ListHolders(ctx, string(id))
+	})
+	var out node.HoldersReport
+	for _, h := range in.Holders {
+		out.HandOvers = append(out.HandOvers, node.HandOver{Member: h.Member, Version: int(h.Version), Seq: h.Seq, Chain: h.Chain,
+			ReleasedAt: h.ReleasedAt, Releases: h.Releases, Ack: value(h.Acknowledgement), Lost: value(h.Lost)})
+	}
+	for _, p := range in.Purges {
+		out.Purges = append(out.Purges, node.PurgeReceipt{Member: p.Member, Version: int(p.Version), Receipt: p.Receipt})
+	}
+	return out, err
+}
+
 // Statements implements node.Hub.
 func (c *Client) Statements(ctx context.Context, after int64, limit int) ([]node.PlacedStatement, error) {
 	var out hubapi.StatementPage

@@ -46,12 +46,13 @@ type Federation struct {
 	Agreement  string   // digest of the agreement's statement
 	Policy     string   // digest of the policy bundle in force
 	Start      time.Time
+	Now        func() time.Time // the clock of hub and members; time.Now
 }
 
 // New makes a federation.
 func New(tb testing.TB) *Federation {
 	tb.Helper()
-	f := &Federation{tb: tb, Start: time.Now().Add(-time.Hour).Truncate(time.Second),
+	f := &Federation{tb: tb, Now: time.Now, Start: time.Now().Add(-time.Hour).Truncate(time.Second),
 		Root: make(map[alert.MemberID]keys.Signer), Node: make(map[alert.MemberID]keys.Signer),
 		Duty: make(map[alert.MemberID][]keys.Signer)}
 	f.Authority, f.HubKey = f.Key("authority"), f.Key(string(HubID))
@@ -189,7 +190,7 @@ func (f *Federation) Payload(m alert.MemberID) alert.Payload {
 	var jti [16]byte
 	_, _ = rand.Read(jti[:])
 	return alert.Payload{Issuer: m, Subject: alert.ID(uuid.Must(uuid.NewV7()).String()), Version: 1,
-		JTI: base64.RawURLEncoding.EncodeToString(jti[:]), IssuedAt: time.Now().Unix(), Expires: time.Now().Add(24 * time.Hour).Unix()}
+		JTI: base64.RawURLEncoding.EncodeToString(jti[:]), IssuedAt: f.Now().Unix(), Expires: f.Now().Add(24 * time.Hour).Unix()}
 }
 
 // Issue signs an alert with portions p0, p1, … and returns all of it.
@@ -217,7 +218,7 @@ func (f *Federation) Deliver(token string, kinds ...feed.Kind) feed.Delivery {
 	f.tb.Helper()
 	portions, err := trust.ReadPortions(token)
 	f.must(err)
-	d := feed.Delivery{Revision: "revision", Policy: f.Policy, ReleasedAt: time.Now().Unix()}
+	d := feed.Delivery{Revision: "revision", Policy: f.Policy, ReleasedAt: f.Now().Unix()}
 	released := make(map[alert.PortionID]feed.Kind)
 	for _, p := range portions {
 		kind := kinds[p.ID[1]-'0']
@@ -228,7 +229,7 @@ func (f *Federation) Deliver(token string, kinds ...feed.Kind) feed.Delivery {
 		r := feed.Release{Portion: p.ID, Kind: kind}
 		if kind == feed.Content {
 			r.Agreements = []string{f.Agreement}
-			r.Obligations = &feed.Obligations{Purposes: p.Label.Purposes, HoldUntil: time.Now().Add(time.Hour).Unix()}
+			r.Obligations = &feed.Obligations{Purposes: p.Label.Purposes, HoldUntil: f.Now().Add(time.Hour).Unix()}
 		}
 		d.Releases = append(d.Releases, r)
 	}

@@ -38,16 +38,20 @@ type Hub struct {
 	Size       int64
 	Published  []string // alerts taken, in order
 	Acks       []string
+	Purges     []string // taken, in order
 	Polls      int
 	Negotiated
 
 	Wait      bool                                         // polls wait for news
 	Down      bool                                         // every answer is Unavailable
 	Refuse    func(token string) error                     // of Publish; nil accepts
-	RefuseAck func(jws string) error                       // of Acknowledge
+	RefuseAck func(jws string) error                       // of Acknowledge, and of Purged
+	Held      func(*hubapi.HoldersReport)                  // changes a report
 	Page      func(*feed.Page)                             // changes a page
 	Head      func(*feed.Head)                             // changes a head before it is signed
 	HeadKey   keys.Signer                                  // signs heads in place of the hub's
+	Acked     int64                                        // what heads say that their recipient has acknowledged
+	Erase     func(token string) string                    // what it has left of what was published
 	Receipt   func(*feed.Receipt)                          // changes a receipt before it is signed
 	ReceiptAs func(receipt []byte) (token string, ok bool) // signs it in another way
 }
@@ -194,6 +198,9 @@ func (h *Hub) routes() http.Handler {
 	})
 	handle("GET /v1/feed", h.poll)
 	handle("POST /v1/feed/acks", h.acknowledge)
+	handle("POST /v1/feed/purges", h.purged)
+	handle("GET /v1/published", h.published)
+	handle("GET /v1/holders/{id}", h.holders)
 	handle("GET /v1/statements", h.statements)
 	handle("POST /v1/statements", func(_ alert.MemberID, r *http.Request) (any, error) {
 		var raw json.RawMessage
@@ -235,8 +242,7 @@ func (h *Hub) publish(m alert.MemberID, r *http.Request) (any, error) {
 			return nil, err
 		}
 	}
-	h.Published = append(h.Published, in.Alert)
-	dir, err := trust.New(h.F.Authority.Public()).With(time.Now(), h.F.Statements...)
+	dir, err := trust.New(h.F.Authority.Public()).With(h.F.Now(), h.F.Statements...)
 	if err != nil {
 		return nil, err
 	}
@@ -244,9 +250,12 @@ func (h *Hub) publish(m alert.MemberID, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := h.follows(in.Alert, a); err != nil {
+		return nil, err
+	}
 	sum := sha256.Sum256([]byte(in.Alert))
 	receipt := feed.Receipt{Issuer: HubID, Originator: m, Alert: a.Subject, Version: a.Version,
-		Digest: base64.RawURLEncoding.EncodeToString(sum[:]), AcceptedAt: time.Now().Unix(), LogIndex: 1}
+		Digest: base64.RawURLEncoding.EncodeToString(sum[:]), AcceptedAt: h.F.Now().Unix(), LogIndex: 1}
 	if h.Receipt != nil {
 		h.Receipt(&receipt)
 	}
@@ -299,7 +308,7 @@ func (h *Hub) page(m alert.MemberID, after, limit int64) feed.Page {
 		}
 	}
 	head := feed.Head{Issuer: HubID, Recipient: m, Seq: after + int64(len(page.Items)), Chain: chain,
-		IssuedAt: time.Now().Unix(), Checkpoint: h.checkpoint()}
+		IssuedAt: h.F.Now().Unix(), Checkpoint: h.checkpoint(), Acked: h.Acked}
 	if h.Head != nil {
 		h.Head(&head)
 	}

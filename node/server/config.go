@@ -13,6 +13,7 @@ import (
 	"github.com/entente-hub/entente/api/federation"
 	"github.com/entente-hub/entente/crypto/keys"
 	"github.com/entente-hub/entente/crypto/pki"
+	"github.com/entente-hub/entente/node"
 	"github.com/entente-hub/entente/node/hubclient"
 )
 
@@ -56,6 +57,10 @@ type Config struct {
 	// Ingress is the member's own policy on which of its users may read what it
 	// holds. Left out: whoever may use the local interface reads everything.
 	Ingress Ingress `yaml:"ingress,omitempty"`
+
+	// Publishing is the member's own rule on how many persons it takes to publish.
+	// Left out: one.
+	Publishing Publishing `yaml:"publishing,omitempty"`
 }
 
 // Hub names a hub.
@@ -99,6 +104,15 @@ type Ingress struct {
 	// Module is a file with a Rego module of package entente.ingress. Empty: the
 	// embedded one.
 	Module string `yaml:"module,omitempty"`
+}
+
+// Publishing is the member's own rule on how it publishes.
+type Publishing struct {
+	// FourEyes says which alerts take two persons of the directory, one who writes a
+	// draft and another who releases it: all, classified (those with a portion above
+	// unclassified) or none. Left out: none. All but none need ingress.directory, with
+	// an author and another who is a releaser.
+	FourEyes node.FourEyes `yaml:"four_eyes,omitempty"`
 }
 
 // Resolve makes relative paths relative to dir, the configuration file's folder.
@@ -154,11 +168,24 @@ func (c *Config) validate() error {
 	if c.Ingress.Module != "" && c.Ingress.Directory == "" {
 		return errors.New("ingress.module needs ingress.directory: without users there is nothing to decide")
 	}
+	if err := c.Publishing.validate(c.Ingress.Directory != ""); err != nil {
+		return fmt.Errorf("publishing: %w", err)
+	}
 	if c.OpsListen == "" {
 		return nil
 	}
 	if err := checkLoopback(c.OpsListen); err != nil {
 		return fmt.Errorf("ops_listen: %w", err)
+	}
+	return nil
+}
+
+func (p Publishing) validate(users bool) error {
+	if err := p.FourEyes.Validate(); err != nil {
+		return err
+	}
+	if p.FourEyes != "" && p.FourEyes != node.NoFourEyes && !users {
+		return fmt.Errorf("four_eyes: %s needs ingress.directory: without users there is nobody to tell apart", p.FourEyes)
 	}
 	return nil
 }

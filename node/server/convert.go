@@ -17,13 +17,15 @@ const unverified = "NOT VERIFIED: "
 func outgoing(o store.Outgoing) nodeapi.Outgoing {
 	out := nodeapi.Outgoing{Id: string(o.ID), Version: int32(o.Version), Digest: o.Digest,
 		State: nodeapi.OutgoingState(o.State), QueuedAt: o.QueuedAt, Attempts: o.Attempts,
-		LastError: optional(o.LastError), Receipt: optional(o.Receipt)}
+		LastError: optional(o.LastError), Receipt: optional(o.Receipt),
+		Author: optional(o.Author), ReleasedBy: optional(o.ReleasedBy)}
 	if o.Problem != "" {
 		out.Problem = optional(problem.Kind.Type(o.Problem))
 	}
 	if len(o.Codes) > 0 {
 		out.Codes = &o.Codes
 	}
+	out.Recall = recallIn(o.Token)
 	return out
 }
 
@@ -38,13 +40,18 @@ func received(r node.Received) nodeapi.Received {
 	a := r.Alert
 	out := nodeapi.Received{Seq: r.Seq, Originator: string(a.Issuer), Id: string(a.Subject), Version: int32(a.Version),
 		IssuedAt: seconds(a.IssuedAt), Expires: seconds(a.Expires), ReceivedAt: r.ReceivedAt,
-		Banner: r.Banner, Portions: []nodeapi.ReceivedPortion{}}
+		Banner: r.Banner, Re: reference(a.Re), Portions: []nodeapi.ReceivedPortion{}}
 	if r.Previous != 0 {
 		out.PreviousSeq = &r.Previous
 	}
 	if r.Fault != nil {
 		out.Banner = unverified + r.Fault.Error()
 	}
+	if r.Superseded != 0 {
+		later := int32(r.Superseded)
+		out.SupersededBy = &later
+	}
+	out.Recall, out.Purged = r.Recall, purgedList(r.Purged)
 	for i, p := range a.Portions {
 		portion := nodeapi.ReceivedPortion{Portion: string(p.ID), Notice: optional(p.Notice),
 			Release: nodeapi.ReceivedPortionRelease(r.Delivery.Releases[i].Kind)}
@@ -157,6 +164,8 @@ func status(n *node.Node, s node.Status) nodeapi.Status {
 		at := s.LastContact.UTC()
 		out.LastContact = &at
 	}
+	out.Requests.AskingOpen, out.Requests.AskingLate = s.Requests.OpenOut, s.Requests.LateOut
+	out.Requests.AskedOpen, out.Requests.AskedLate = s.Requests.OpenIn, s.Requests.LateIn
 	out.Outbox.Queued, out.Outbox.Accepted, out.Outbox.Refused = s.Counts.Queued, s.Counts.Accepted, s.Counts.Refused
 	return out
 }

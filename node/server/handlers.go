@@ -23,7 +23,11 @@ type handlers struct {
 
 // Publish implements POST /v1/alerts.
 func (h handlers) Publish(ctx context.Context, r nodeapi.PublishRequestObject) (nodeapi.PublishResponseObject, error) {
-	o, err := h.node.Publish(ctx, node.Draft{Objects: r.Body.Objects, Plan: r.Body.Plan})
+	d, err := publishing(*r.Body)
+	if err != nil {
+		return nil, err
+	}
+	o, err := h.node.Publish(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +36,11 @@ func (h handlers) Publish(ctx context.Context, r nodeapi.PublishRequestObject) (
 
 // Preview implements POST /v1/preview.
 func (h handlers) Preview(ctx context.Context, r nodeapi.PreviewRequestObject) (nodeapi.PreviewResponseObject, error) {
-	a, err := h.node.Preview(ctx, node.Draft{Objects: r.Body.Objects, Plan: r.Body.Plan})
+	d, err := publishing(*r.Body)
+	if err != nil {
+		return nil, err
+	}
+	a, err := h.node.Preview(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +81,13 @@ func (h handlers) ListOutbox(ctx context.Context, r nodeapi.ListOutboxRequestObj
 	}
 	page := nodeapi.OutboxPage{Alerts: []nodeapi.Outgoing{}}
 	for _, o := range list {
+		if o.Version > 1 { // it may be a recall, which only its text tells
+			whole, err := h.node.Outgoing(ctx, o.ID, o.Version)
+			if err != nil {
+				return nil, err
+			}
+			o.Token = whole.Token
+		}
 		page.Alerts = append(page.Alerts, outgoing(o))
 	}
 	return nodeapi.ListOutbox200JSONResponse(page), nil

@@ -23,28 +23,32 @@ type ingress struct{ rules *policies.Ingress }
 
 var _ node.Ingress = ingress{}
 
-// loadIngress returns nil where no directory is named.
-func loadIngress(c Ingress) (node.Ingress, error) {
+// loadIngress returns nil and nil where no directory is named.
+func loadIngress(c Ingress) (node.Ingress, node.People, error) {
 	if c.Directory == "" {
-		return nil, nil
+		return nil, nil, nil
 	}
 	raw, err := os.ReadFile(c.Directory)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	n, err := parseDirectory(raw)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.Directory, err)
+		return nil, nil, fmt.Errorf("%s: %w", c.Directory, err)
 	}
 	module, err := readModule(c.Module)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	rules, err := policies.LoadIngress(module, n)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return ingress{rules}, nil
+	roster, err := policies.NewRoster(n)
+	if err != nil {
+		return nil, nil, err
+	}
+	return ingress{rules}, people{roster}, nil
 }
 
 // parseDirectory reads a national directory in YAML as strictly as what comes over

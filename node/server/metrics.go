@@ -24,6 +24,7 @@ var (
 	metricWithheld  = figure("inbox_withheld", "Items of the feed that were withheld before they were fetched.")
 	metricOutbox    = figure("outbox_alerts", "Alerts in the outbox, by state.", "state")
 	metricAcks      = figure("acknowledgements_waiting", "Acknowledgements that the hub has not taken yet.")
+	metricRequests  = figure("requests", "Requests for information that wait for an answer, by side (asking, asked) and state (open, late).", "side", "state")
 	metricAlarms    = figure("alarms", "Alarms that are kept: somebody did not keep to the rules.")
 	metricCursor    = figure("feed_cursor", "Sequence number of the last item stored.")
 	metricFollowing = figure("feed_following", "1 if the last exchange about the feed went well.")
@@ -58,6 +59,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(metricOutbox, float64(s.Counts.Accepted), "accepted")
 	gauge(metricOutbox, float64(s.Counts.Refused), "refused")
 	gauge(metricAcks, float64(s.Counts.Acks))
+	gauge(metricRequests, float64(s.Requests.OpenOut), "asking", "open")
+	gauge(metricRequests, float64(s.Requests.LateOut), "asking", "late")
+	gauge(metricRequests, float64(s.Requests.OpenIn), "asked", "open")
+	gauge(metricRequests, float64(s.Requests.LateIn), "asked", "late")
 	gauge(metricAlarms, float64(s.Counts.Alarms))
 	gauge(metricCursor, float64(s.Cursor))
 	following, contact := 0.0, 0.0

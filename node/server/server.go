@@ -110,12 +110,16 @@ func build(ctx context.Context, cfg Config, st store.Store, hub node.Hub, log *s
 	if err != nil {
 		return nil, fmt.Errorf("node configuration: egress: %w", err)
 	}
-	users, err := loadIngress(cfg.Ingress)
+	users, people, err := loadIngress(cfg.Ingress)
 	if err != nil {
 		return nil, fmt.Errorf("node configuration: ingress: %w", err)
 	}
+	if err := checkPairs(cfg.Publishing.FourEyes, people); err != nil {
+		return nil, fmt.Errorf("node configuration: publishing: %w", err)
+	}
 	return node.New(ctx, node.Config{Member: cfg.Member, HubID: cfg.Hub.ID, Authority: authority,
-		Signer: keys.Batch(signer), Store: st, Hub: hub, Egress: rules, Ingress: users, Log: log})
+		Signer: keys.Batch(signer), Store: st, Hub: hub, Egress: rules, Ingress: users,
+		People: people, FourEyes: cfg.Publishing.FourEyes, Log: log})
 }
 
 // newApp returns the local interface's HTTP application.

@@ -26,6 +26,7 @@ const (
 	AlarmLog       = "log"       // two histories, or a shrunk one
 	AlarmFeed      = "feed"      // what the hub says of the feed is not what it, or an alert's originator, has signed
 	AlarmAck       = "ack"       // the hub does not know what it has delivered
+	AlarmRestored  = "restored"  // the hub knows more of this member than this node: it was restored from a backup, or another has its keys
 	AlarmStatement = "statement" // one that is not what the federation has signed
 )
 
@@ -66,9 +67,13 @@ type Store interface {
 	// stored is passed over.
 	ForgetOwn(ctx context.Context, raw []byte) error
 
+	Drafts
+
+	Feedback
+
 	// Enqueue stores an alert to be sent, as the last in order. Only ID,
-	// Version, Token, Digest and QueuedAt are looked at. ErrExists if there is
-	// one of that id and version.
+	// Version, Token, Digest, QueuedAt, Due and Referring are looked at. ErrExists if there is
+	// one of that id and version that was not refused.
 	Enqueue(ctx context.Context, o Outgoing) error
 
 	// Next returns the queued alert that was stored first, or ErrNotFound.
@@ -82,8 +87,28 @@ type Store interface {
 	// ErrStale if the alert is not queued.
 	Settle(ctx context.Context, id alert.ID, version int, s Settlement) error
 
-	// Outgoing returns one version, or ErrNotFound.
+	// Outgoing returns one version, or ErrNotFound: of several of the same number the
+	// one that was not refused, else the last.
 	Outgoing(ctx context.Context, id alert.ID, version int) (*Outgoing, error)
+
+	// Current returns the highest version of an alert that was not refused, below a number
+	// unless that is 0, or ErrNotFound.
+	Current(ctx context.Context, id alert.ID, below int) (*Outgoing, error)
+
+	// Renumber puts an alert in the place of a queued one, in the order too. Of o only
+	// what Enqueue looks at. ErrStale if the other is not queued, ErrExists as Enqueue.
+	Renumber(ctx context.Context, id alert.ID, version int, o Outgoing) error
+
+	// Regain stores an alert of the member's own that the hub has accepted, as the last in
+	// order; what Enqueue looks at, and Receipt, is looked at. One that is queued with the
+	// same digest becomes accepted; one that is queued under its id and version with another
+	// becomes refused, as a conflict. It reports whether the alert was not known: where
+	// one of its id and version is accepted already nothing is written.
+	Regain(ctx context.Context, o Outgoing) (news bool, err error)
+
+	// LastReceipt returns the receipt of the accepted alert that is the last in order, or
+	// ErrNotFound.
+	LastReceipt(ctx context.Context) (string, error)
 
 	// Outbox returns up to limit alerts, newest first, without their tokens.
 	Outbox(ctx context.Context, limit int) ([]Outgoing, error)
@@ -92,9 +117,10 @@ type Store interface {
 	// before the first Receive.
 	Position(ctx context.Context) (Position, error)
 
-	// Receive stores the items of a page with their acknowledgements and
-	// moves the position, all or nothing. ErrStale unless the stored position
-	// is Before; then nothing is written. So each item is stored once.
+	// Receive stores the items of a page with their acknowledgements, erases what the
+	// page ends, with the receipts, and moves the position, all or nothing. ErrStale
+	// unless the stored position is Before; then nothing is written. So each item is
+	// stored once.
 	Receive(ctx context.Context, r Reception) error
 
 	// Inbox returns up to limit deliveries after a sequence number, oldest
@@ -118,7 +144,12 @@ type Store interface {
 	// ErrNotFound if there is none.
 	Latest(ctx context.Context, originator alert.MemberID, id alert.ID) (version int, err error)
 
-	// Acks returns up to limit acknowledgements that the hub has neither taken
+	// Versions returns the versions of an alert that were received, in order.
+	Versions(ctx context.Context, originator alert.MemberID, id alert.ID) ([]int, error)
+
+	Life
+
+	// Acks returns up to limit signed acknowledgements that the hub has neither taken
 	// nor refused, in the order of their sequence numbers.
 	Acks(ctx context.Context, limit int) ([]Ack, error)
 
@@ -177,6 +208,13 @@ type Outgoing struct {
 	Problem   problem.Kind // of a refusal, or ""
 	Codes     []string     // of a refusal
 	Receipt   string       // the JWS of feed.Receipt, once accepted
+	Due       int64        // when Token is to be erased, once it is not queued any more, seconds since 1970-01-01 UTC; 0: nothing is left to erase
+
+	// Who wrote it and who released it, users of the member's directory; "" where it did
+	// not take two. Enqueue does not look at them.
+	Author, ReleasedBy string
+
+	Referring *Referring // where it refers to another alert; not given back
 }
 
 // Settlement is how the sending of an alert ended.
@@ -198,23 +236,31 @@ type Position struct {
 }
 
 // Item is one place in the feed. Delivery is nil where it was withheld; then
-// the alert's fields are zero.
+// the alert's fields are zero. Receive does not look at the last three.
 type Item struct {
 	Seq          int64
 	Digest       string    // of the delivery, as the chain has it
 	ReceivedAt   time.Time // to the microsecond, UTC
-	Delivery     []byte    // JSON of feed.Delivery
+	Delivery     []byte    // JSON of feed.Delivery, or what is left of it
 	Originator   alert.MemberID
 	ID           alert.ID
 	Version      int
-	SignedDigest string // of the alert's signed part, base64url
-	Previous     int64  // Seq of the delivery of the same version before; 0: none. Receive does not look at it
+	SignedDigest string           // of the alert's signed part, base64url
+	Recall       alert.RecallMode // where the version is a recall
+	Kept         string           // digest of Delivery since something of it was erased; "": it is as it was received
+	Due          int64            // when something of Delivery is to be erased, seconds since 1970-01-01 UTC; 0: nothing is left
+	Referring    *Referring       // where it refers to another alert; not given back
+
+	Previous int64            // Seq of the delivery of the same version before; 0: none
+	Latest   int              // the highest version that was received of the alert
+	Ended    alert.RecallMode // of the recall that was received of the alert, or ""
 }
 
-// Ack is a signed acknowledgement of one item.
+// Ack is a signed acknowledgement of one item, or one to be signed.
 type Ack struct {
 	Seq   int64
-	Token string // the JWS of feed.Ack
+	Token string // the JWS of feed.Ack; "": it is to be signed
+	Chain string // where it is to be signed: the feed's chain value at Seq
 }
 
 // Reception is what one verified page adds.
@@ -223,6 +269,7 @@ type Reception struct {
 	After  Position
 	Items  []Item // Before.Seq+1, Before.Seq+2, … up to After.Seq
 	Acks   []Ack
+	Erase  // of what was stored before
 }
 
 // Alarm is a sign that somebody does not keep to the rules. It stays stored
@@ -242,5 +289,6 @@ type Counts struct {
 	Accepted int64
 	Refused  int64
 	Acks     int64 // waiting
+	Purges   int64 // receipts waiting
 	Alarms   int64
 }

@@ -39,6 +39,8 @@ func (s *Store) Commit(ctx context.Context, writes []store.Write) ([]store.Resul
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	ctx, done := s.reign.within(ctx)
+	defer done()
 	for attempt := 1; ; attempt++ {
 		c, err := s.commit(ctx, writes, needs)
 		if err == nil {
@@ -81,7 +83,11 @@ func (s *Store) commit(ctx context.Context, writes []store.Write, needs plan.Nee
 	if err != nil {
 		return nil, err
 	}
+	finishing := false
 	defer func() {
+		if finishing { // the transaction is finish's
+			return
+		}
 		rollback := tx.Rollback(context.WithoutCancel(ctx))
 		if err == nil && !errors.Is(rollback, pgx.ErrTxClosed) {
 			err = rollback
@@ -96,7 +102,10 @@ func (s *Store) commit(ctx context.Context, writes []store.Write, needs plan.Nee
 		return nil, err
 	}
 	if c.Empty() {
-		return c, nil
+		// What was found is answered for like what is written. The lock on the head
+		// makes this a commit that waits for stable storage.
+		finishing = true
+		return c, s.finish(ctx, tx)
 	}
 	hashes, err := s.edge.Append(c, tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
 		return readHashes(ctx, tx, indexes)
@@ -107,7 +116,8 @@ func (s *Store) commit(ctx context.Context, writes []store.Write, needs plan.Nee
 	if err := write(ctx, tx, c, hashes); err != nil {
 		return nil, err
 	}
-	return c, tx.Commit(ctx)
+	finishing = true
+	return c, s.finish(ctx, tx)
 }
 
 // readState locks the head and then, in the same round trip, reads what the
@@ -125,10 +135,12 @@ func readState(ctx context.Context, tx pgx.Tx, n plan.Needs) (*plan.State, error
 			copy(s.Head.Root[:], root)
 			return err
 		})
-	queueAlerts(b, n.Alerts, s)
+	queueAlerts(b, n, s)
 	queueLabels(b, n.Labels, s)
 	queueFeeds(b, n.Feeds, s)
 	queueDeliveries(b, n, s)
+	queueEnds(b, n.Ends, s)
+	queuePurges(b, n.Purges, s)
 	queueStatements(b, n.Statements, s)
 	queueDocuments(b, n, s)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {

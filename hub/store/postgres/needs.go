@@ -6,29 +6,6 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-func queueAlerts(b *pgx.Batch, keys []plan.AlertKey, s *plan.State) {
-	if len(keys) == 0 {
-		return
-	}
-	b.Queue("SELECT a.originator, a.alert, a.version, a.digest, a.signed_digest"+
-		" FROM unnest($1::text[], $2::text[], $3::int[]) k (originator, alert, version) JOIN alerts a"+
-		" ON a.originator = k.originator COLLATE \"C\" AND a.alert = k.alert COLLATE \"C\" AND a.version = k.version",
-		column(keys, func(k plan.AlertKey) string { return string(k.Originator) }),
-		column(keys, func(k plan.AlertKey) string { return string(k.ID) }),
-		column(keys, func(k plan.AlertKey) int32 { return int32(k.Version) }),
-	).Query(func(rows pgx.Rows) error {
-		var k plan.AlertKey
-		var row plan.AlertRow
-		var digest []byte
-		_, err := pgx.ForEachRow(rows, []any{&k.Originator, &k.ID, &k.Version, &digest, &row.SignedDigest}, func() error {
-			copy(row.Digest[:], digest)
-			s.Alerts[k] = row
-			return nil
-		})
-		return err
-	})
-}
-
 func queueLabels(b *pgx.Batch, keys []plan.LabelKey, s *plan.State) {
 	if len(keys) == 0 {
 		return
@@ -66,42 +43,53 @@ func queueFeeds(b *pgx.Batch, recipients []memberID, s *plan.State) {
 
 const (
 	deliveryColumns = "SELECT d.id, d.recipient, d.alert, d.state, coalesce(d.seq, 0), coalesce(d.chain, '')," +
-		" d.receipt IS NOT NULL, d.renewed, d.lost"
+		" d.receipt IS NOT NULL, d.renewed, d.follows, d.lost"
 	// LIMIT keeps the planner from one walk over all that is pending or withheld,
 	// of which it believes at first that there is little.
 	claimsSQL = deliveryColumns + " FROM unnest($1::bigint[], $2::text[]) k (alert, recipient) CROSS JOIN LATERAL" +
 		" (SELECT * FROM deliveries e WHERE e.alert = k.alert AND e.recipient = k.recipient COLLATE \"C\"" +
 		" AND e.state IN (0, 2) LIMIT 1) d"
+	followsSQL = deliveryColumns + " FROM unnest($1::bigint[], $2::text[]) k (alert, recipient) CROSS JOIN LATERAL" +
+		" (SELECT * FROM deliveries e WHERE e.alert = k.alert AND e.recipient = k.recipient COLLATE \"C\"" +
+		" AND e.follows LIMIT 1) d"
 )
 
-func queueDeliveries(b *pgx.Batch, n plan.Needs, s *plan.State) {
-	read := func(put func(*plan.Delivery)) func(pgx.Rows) error {
-		return func(rows pgx.Rows) error {
-			var d plan.Delivery
-			_, err := pgx.ForEachRow(rows, []any{&d.ID, &d.Recipient, &d.Alert, &d.State, &d.Seq, &d.Chain, &d.Acked, &d.Renewed, &d.Lost},
-				func() error {
-					row := d
-					put(&row)
-					return nil
-				})
-			return err
-		}
+// planned returns where the deliveryColumns go.
+func planned(d *plan.Delivery) []any {
+	return []any{&d.ID, &d.Recipient, &d.Alert, &d.State, &d.Seq, &d.Chain, &d.Acked, &d.Renewed, &d.Follows, &d.Lost}
+}
+
+// deliveries makes of rows of the deliveryColumns what put is told.
+func deliveries(put func(*plan.Delivery)) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		var d plan.Delivery
+		_, err := pgx.ForEachRow(rows, planned(&d), func() error {
+			row := d
+			put(&row)
+			return nil
+		})
+		return err
 	}
+}
+
+func queueDeliveries(b *pgx.Batch, n plan.Needs, s *plan.State) {
 	if len(n.Deliveries) > 0 {
-		b.Queue(deliveryColumns+" FROM deliveries d WHERE d.id = ANY ($1::bigint[])", n.Deliveries).Query(read(s.AddDelivery))
+		b.Queue(deliveryColumns+" FROM deliveries d WHERE d.id = ANY ($1::bigint[])", n.Deliveries).Query(deliveries(s.AddDelivery))
 	}
 	if len(n.Claims) > 0 {
-		b.Queue(claimsSQL,
-			column(n.Claims, func(c plan.Claim) int64 { return c.Alert }),
-			column(n.Claims, func(c plan.Claim) string { return string(c.Recipient) }),
-		).Query(read(s.AddUnsent))
+		for _, query := range []string{claimsSQL, followsSQL} {
+			b.Queue(query,
+				column(n.Claims, func(c plan.Claim) int64 { return c.Alert }),
+				column(n.Claims, func(c plan.Claim) string { return string(c.Recipient) }),
+			).Query(deliveries(s.AddDelivery))
+		}
 	}
 	if len(n.Items) > 0 {
 		b.Queue(deliveryColumns+" FROM unnest($1::text[], $2::bigint[]) k (recipient, seq)"+
 			" JOIN deliveries d ON d.recipient = k.recipient COLLATE \"C\" AND d.seq = k.seq",
 			column(n.Items, func(k plan.ItemKey) string { return string(k.Recipient) }),
 			column(n.Items, func(k plan.ItemKey) int64 { return k.Seq }),
-		).Query(read(func(d *plan.Delivery) { s.Items[plan.ItemKey{Recipient: d.Recipient, Seq: d.Seq}] = d }))
+		).Query(deliveries(func(d *plan.Delivery) { s.Items[plan.ItemKey{Recipient: d.Recipient, Seq: d.Seq}] = d }))
 	}
 }
 

@@ -18,7 +18,7 @@ const (
 	lastNotify   = 2 * time.Second // for what is left to send at Close
 	firstBackoff = 50 * time.Millisecond
 	maxBackoff   = 5 * time.Second
-	connectTime  = 10 * time.Second // for a listener to connect
+	connectTime  = 10 * time.Second // for a listener to begin, and to test its connection
 	quietTime    = 30 * time.Second // after which a silent connection is tested
 )
 
@@ -79,9 +79,9 @@ func (s *Store) sendNotices(ctx context.Context) {
 	}
 }
 
-// Subscribe listens on a connection of its own. When that breaks it connects
-// anew, as often as it takes, and says "anybody", since it may have missed
-// something. Notifications of this Store itself are left out.
+// Subscribe listens on a connection of its own. When that breaks, or can not be had
+// yet as the primary has just gone, it connects anew, as often as it takes, and says
+// "anybody", since it may have missed something. Notifications of this Store itself are left out.
 func (s *Store) Subscribe(ctx context.Context) (<-chan store.Wake, error) {
 	leave, err := s.gate.Enter()
 	if err != nil {
@@ -89,7 +89,7 @@ func (s *Store) Subscribe(ctx context.Context) (<-chan store.Wake, error) {
 	}
 	defer leave()
 	conn, err := s.listen(ctx)
-	if err != nil {
+	if err != nil && ctx.Err() != nil {
 		return nil, fmt.Errorf("postgres: subscribing: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -128,12 +128,12 @@ func forward(ctx context.Context, inbox *mailbox, wakes chan<- store.Wake) {
 
 // listen returns a connection that listens.
 func (s *Store) listen(ctx context.Context) (*pgx.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, connectTime)
-	defer cancel()
-	conn, err := pgx.ConnectConfig(ctx, s.config.Copy())
+	conn, err := pgx.ConnectConfig(ctx, s.config.Copy()) // bounded for each host
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
 	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{s.channel}.Sanitize()); err != nil {
 		return nil, errors.Join(err, hangUp(conn))
 	}
@@ -147,7 +147,8 @@ func hangUp(conn *pgx.Conn) error {
 	return conn.Close(ctx)
 }
 
-// receive puts what comes into the inbox until ctx ends.
+// receive puts what comes into the inbox until ctx ends. Without a connection it
+// begins by making one.
 func (s *Store) receive(ctx context.Context, conn *pgx.Conn, inbox *mailbox) {
 	backoff := firstBackoff
 	for {
@@ -175,14 +176,19 @@ func (s *Store) receive(ctx context.Context, conn *pgx.Conn, inbox *mailbox) {
 // receiveOne waits for one notification, or makes sure that the connection
 // still lives.
 func (s *Store) receiveOne(ctx context.Context, conn *pgx.Conn, inbox *mailbox) error {
-	wait, cancel := context.WithTimeout(ctx, quietTime)
+	wait, done := s.reign.within(ctx)
+	defer done()
+	wait, cancel := context.WithTimeout(wait, quietTime)
 	defer cancel()
 	n, err := conn.WaitForNotification(wait)
 	if err != nil {
+		if errors.Is(context.Cause(wait), errMoved) {
+			return errMoved
+		}
 		if ctx.Err() == nil && pgconn.Timeout(err) {
 			test, cancel := context.WithTimeout(ctx, connectTime)
 			defer cancel()
-			return conn.Ping(test)
+			return barrier(test, conn.PgConn()) // its server is still the one to listen to
 		}
 		return err
 	}

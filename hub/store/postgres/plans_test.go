@@ -9,7 +9,7 @@ import (
 	"github.com/entente-hub/entente/hub/store/postgres"
 )
 
-// TestPlans: what is read about standing alerts is read in the order of an index
+// TestPlans: what is read about alerts that stand, or end, is read in the order of an index
 // that begins where the page does. The server has counted nothing yet, as in the
 // first hours of a hub.
 func TestPlans(t *testing.T) {
@@ -27,11 +27,11 @@ func TestPlans(t *testing.T) {
 			}
 		}
 		for _, bad := range []string{"Seq Scan", "Hash", "Bitmap", "Materialize", "deliveries_seq ", "deliveries_pending"} {
-			if strings.Contains(plan, bad) {
+			if strings.Contains(plan, bad) && !strings.Contains(index, strings.TrimSpace(bad)) {
 				t.Errorf("%s\n%s:\n%s", query, bad, plan)
 			}
 		}
-		if n := strings.Count(plan, "Sort Key"); n > 0 && (n > 1 || !strings.Contains(plan, "places")) {
+		if n := strings.Count(plan, "Sort Key"); n > 0 && (n > 1 || !postgres.Sorting[query]) {
 			t.Errorf("%s\nsorts:\n%s", query, plan)
 		}
 	}

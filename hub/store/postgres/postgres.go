@@ -5,6 +5,13 @@
 // holds it until its transaction is on stable storage. So what a commit reads
 // stays true until it is through, no other row lock is ever waited for, and the
 // audit log has one order. Groups of writes make up for it.
+//
+// What an Erase replaced is a dead row that no query sees. VACUUM takes it out of the
+// table; the schema has the server's own do so once 200 rows are dead, and an operator
+// who can not wait for it runs VACUUM on the tables alerts. Where the row was, bytes of
+// it may stand in the files until the page is used again, as they stand in write-ahead
+// segments, on standbys and in backups for as long as those are kept: no client can
+// change that, so the disks have to be encrypted.
 package postgres
 
 import (
@@ -17,6 +24,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/entente-hub/entente/hub/store"
 	"github.com/entente-hub/entente/hub/store/internal/gate"
@@ -66,13 +74,21 @@ type Store struct {
 	ctx   context.Context // ends with Close
 	close context.CancelFunc
 	tasks sync.WaitGroup // notifier and subscriptions
+
+	reign reign // of the server that new connections come to
+
+	commits   sync.WaitGroup  // that the server has not answered
+	abandon   context.Context // ends when Close waits for them no longer
+	leave     context.CancelFunc
+	abandoned atomic.Bool
 }
 
 var _ store.Store = (*Store)(nil)
 
 // Open connects to the database that a DSN names, as a URL or in libpq's
 // keyword form, and brings its schema up to date; pool_max_conns and the like
-// are pgxpool's. A server that does not write commits to stable storage
+// are pgxpool's. Of several hosts in the DSN the first is used that takes writes,
+// whatever its target_session_attrs say. A server that does not write commits to stable storage
 // (fsync=off) is refused, as is a database with a newer schema than this
 // program's or another encoding than UTF8.
 func Open(ctx context.Context, dsn string, options Options) (*Store, error) {
@@ -86,8 +102,9 @@ func Open(ctx context.Context, dsn string, options Options) (*Store, error) {
 	if options.Schema != "" {
 		config.ConnConfig.RuntimeParams["search_path"] = pgx.Identifier{options.Schema}.Sanitize()
 	}
-	config.AfterConnect = durable
 	s := &Store{config: config.ConnConfig, sender: rand.Text(), turns: make(chan struct{}, 2), outbox: newMailbox()}
+	s.abandon, s.leave = context.WithCancel(context.Background())
+	vouch(s.config, &s.abandoned)
 	if err := checkServer(ctx, s.config); err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
@@ -106,15 +123,8 @@ func Open(ctx context.Context, dsn string, options Options) (*Store, error) {
 	s.channel = "entente_" + hex.EncodeToString(sum[:8])
 	s.ctx, s.close = context.WithCancel(context.Background())
 	s.tasks.Go(s.notify)
+	s.tasks.Go(s.watch)
 	return s, nil
-}
-
-// durable makes commits of a connection wait for stable storage, that of the
-// synchronous standbys too where there are any.
-func durable(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, "SELECT set_config('synchronous_commit', 'on', false)"+
-		" WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')")
-	return err
 }
 
 // checkServer refuses a server that could not keep what it has acknowledged.
@@ -151,6 +161,11 @@ func (s *Store) Close() error {
 	}
 	s.close()
 	s.tasks.Wait()
+	// A commit that waits for a standby is not called off: see finish. Nor is the
+	// server asked to, which pgx does where a connection ends in the middle.
+	s.abandoned.Store(true)
+	s.leave()
+	s.commits.Wait()
 	s.pool.Close()
 	return nil
 }

@@ -82,6 +82,11 @@ func checkReferences(t testing.TB, dsn string) {
 		"alerts a WHERE NOT EXISTS (SELECT FROM log_entries e WHERE e.idx = a.log_index)",
 		"deliveries d WHERE NOT EXISTS (SELECT FROM alerts a WHERE a.id = d.alert)",
 		"portions p WHERE NOT EXISTS (SELECT FROM alerts a WHERE a.id = p.alert)",
+		"purges p WHERE NOT EXISTS (SELECT FROM deliveries d WHERE d.alert = p.alert AND d.recipient = p.recipient AND d.state = 1)",
+		"deliveries d JOIN alerts a ON a.id = d.alert WHERE d.state IN (0, 2) AND EXISTS (SELECT FROM alerts n" +
+			" WHERE n.alert = a.alert AND n.originator = a.originator AND n.version > a.version)",
+		"deliveries d JOIN alerts a ON a.id = d.alert WHERE d.follows <> EXISTS (SELECT FROM alerts e JOIN deliveries h ON h.alert = e.id" +
+			" WHERE e.alert = a.alert AND e.originator = a.originator AND e.version < a.version AND h.recipient = d.recipient AND h.state = 1)",
 		"portions p WHERE NOT EXISTS (SELECT FROM labels l WHERE l.id = p.label)",
 		"deliveries d WHERE NOT EXISTS (SELECT FROM feeds f WHERE f.recipient = d.recipient AND f.seq >= coalesce(d.seq, 0))",
 		"feeds f WHERE pending <> (SELECT count(*) FROM deliveries d WHERE d.recipient = f.recipient AND d.state = 0)",
@@ -277,6 +282,9 @@ func TestNotify(t *testing.T) {
 	wakes("lost", store.Write{Resettle: &store.Resettle{Lost: []int64{2}, Renew: []store.Claim{{AlertRow: 1, Recipient: "XA"}}}}, "XA")
 	wakes("taken back", store.Write{Resettle: &store.Resettle{Renew: []store.Claim{{AlertRow: 1, Recipient: "XC"}}}}, "XC")
 	wakes("statement", store.Write{Statement: &store.Statement{Type: "t", Subject: "s", Revision: 1}})
+	next := accept()
+	next.Accept.ID, next.Accept.Version, next.Accept.AcceptedAt = "1", 2, 1
+	wakes("a later version, to its only holder", next, "XB")
 	var many []alert.MemberID
 	for i := range 900 {
 		many = append(many, alert.MemberID(fmt.Sprintf("RECIPIENT%d", i)))

@@ -17,10 +17,14 @@ type memberID = alert.MemberID
 
 const (
 	alertColumns = "a.originator, a.alert, a.version, a.token, a.digest, a.signed_digest, a.previous," +
-		" a.issued_at, a.expires, a.accepted_at, a.log_index"
+		" a.issued_at, a.expires, a.accepted_at, a.log_index, a.erase_at, a.recall, a.refers"
+	// ended holds of an alert version a: a later one is stored.
+	ended            = "EXISTS (SELECT FROM alerts n WHERE n.alert = a.alert AND n.originator = a.originator AND n.version > a.version)"
 	selectDeliveries = "SELECT d.id, d.alert, coalesce(d.seq, 0), coalesce(d.chain, ''), coalesce(d.digest, '')," +
-		" d.facts, d.receipt IS NOT NULL, d.renewed, d.lost, " + alertColumns +
+		" d.facts, d.receipt IS NOT NULL, d.renewed, d.follows, d.lost, " + ended + ", " + alertColumns +
 		" FROM deliveries d JOIN alerts a ON a.id = d.alert WHERE "
+	pendingSQL   = selectDeliveries + "d.recipient = $1 AND d.state = 0 ORDER BY d.id LIMIT $2"
+	deliveredSQL = selectDeliveries + "d.recipient = $1 AND d.seq > $2 ORDER BY d.seq LIMIT $3"
 	// lastHanded finds the row by its alert: a recipient's feed is never walked.
 	lastHanded = "d.id = (SELECT e.id FROM deliveries e WHERE e.alert = a.id AND e.recipient = $1" +
 		" AND e.seq IS NOT NULL ORDER BY e.seq DESC LIMIT 1)"
@@ -36,7 +40,7 @@ type querier interface {
 func alertDest(a *store.Alert) (dest []any, finish func()) {
 	var token, digest []byte
 	dest = []any{&a.Originator, &a.ID, &a.Version, &token, &digest, &a.SignedDigest, &a.Previous,
-		&a.IssuedAt, &a.Expires, &a.AcceptedAt, &a.LogIndex}
+		&a.IssuedAt, &a.Expires, &a.AcceptedAt, &a.LogIndex, &a.EraseAt, &a.Recall, &a.Refers}
 	return dest, func() { a.Token = string(token); copy(a.Digest[:], digest) }
 }
 
@@ -132,18 +136,19 @@ func (s *Store) Alert(ctx context.Context, originator alert.MemberID, id alert.I
 // Pending implements store.Store.
 func (s *Store) Pending(ctx context.Context, recipient alert.MemberID, limit int) ([]store.Delivery, error) {
 	return list(ctx, s, "pending deliveries", scanDelivery,
-		selectDeliveries+"d.recipient = $1 AND d.state = 0 ORDER BY d.id LIMIT $2", string(recipient), max(limit, 0))
+		pendingSQL, string(recipient), max(limit, 0))
 }
 
 // Delivered implements store.Store.
 func (s *Store) Delivered(ctx context.Context, recipient alert.MemberID, after int64, limit int) ([]store.Delivery, error) {
 	return list(ctx, s, "deliveries", scanDelivery,
-		selectDeliveries+"d.recipient = $1 AND d.seq > $2 ORDER BY d.seq LIMIT $3", string(recipient), after, max(limit, 0))
+		deliveredSQL, string(recipient), after, max(limit, 0))
 }
 
 func scanDelivery(row pgx.CollectableRow) (d store.Delivery, err error) {
 	dest, finish := alertDest(&d.Alert)
-	err = row.Scan(append([]any{&d.ID, &d.AlertRow, &d.Seq, &d.Chain, &d.HandedOver.Digest, &d.Facts, &d.Acked, &d.Renewed, &d.Lost}, dest...)...)
+	err = row.Scan(append([]any{&d.ID, &d.AlertRow, &d.Seq, &d.Chain, &d.HandedOver.Digest, &d.Facts, &d.Acked, &d.Renewed, &d.Follows,
+		&d.Lost, &d.Superseded}, dest...)...)
 	finish()
 	d.HandedOver.ID = d.ID
 	d.Facts = nilIfEmpty(d.Facts)

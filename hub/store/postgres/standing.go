@@ -13,7 +13,7 @@ const (
 	// standing holds of an alert version a: it is the latest, and not expired.
 	standing = "a.expires > $1 AND a.version = (SELECT max(n.version) FROM alerts n" +
 		" WHERE n.alert = a.alert AND n.originator = a.originator)"
-	standingColumns = "a.id, a.originator, a.alert, a.version, a.digest, a.issued_at, a.expires," +
+	standingColumns = "a.id, a.originator, a.alert, a.version, a.digest, a.issued_at, a.expires, a.refers," +
 		" ARRAY (SELECT o.label FROM portions o WHERE o.alert = a.id)"
 	// The newest alert under a label is the likeliest to stand.
 	labelsSQL = "SELECT l.id, l.originator, l.key, l.audience FROM labels l WHERE l.id > $2 AND" +
@@ -45,7 +45,7 @@ const (
 // alert.
 func standingDest(a *store.Standing) (dest []any, finish func()) {
 	var digest []byte
-	dest = []any{&a.Row, &a.Originator, &a.ID, &a.Version, &digest, &a.IssuedAt, &a.Expires, &a.Labels}
+	dest = []any{&a.Row, &a.Originator, &a.ID, &a.Version, &digest, &a.IssuedAt, &a.Expires, &a.Refers, &a.Labels}
 	return dest, func() {
 		copy(a.Digest[:], digest)
 		slices.Sort(a.Labels)

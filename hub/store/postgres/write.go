@@ -22,7 +22,9 @@ func write(ctx context.Context, tx pgx.Tx, c *plan.Changes, hashes []tlog.Hash) 
 	w := &writer{}
 	w.log(c, hashes)
 	w.alerts(c)
+	w.altered(c.Altered)
 	w.deliveries(c)
+	w.purges(c.Purges)
 	w.feeds(c.Feeds)
 	w.statements(c.Statements)
 	w.documents(c)
@@ -71,23 +73,27 @@ func (w *writer) log(c *plan.Changes, hashes []tlog.Hash) {
 }
 
 func (w *writer) alerts(c *plan.Changes) {
-	for _, as := range chunks(c.Alerts, func(a plan.NewAlert) int { return len(a.Token) }) {
+	for _, as := range chunks(c.Alerts, func(a *plan.NewAlert) int { return len(a.Token) }) {
 		w.queue("INSERT INTO alerts (id, originator, alert, version, token, digest, signed_digest, previous,"+
-			" issued_at, expires, accepted_at, log_index) SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[],"+
+			" issued_at, expires, accepted_at, log_index, erase_at, over, recall, refers) SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[],"+
 			" $4::int[], $5::bytea[], $6::bytea[], $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[],"+
-			" $12::bigint[])", len(as),
-			column(as, func(a plan.NewAlert) int64 { return a.Row }),
-			column(as, func(a plan.NewAlert) string { return string(a.Originator) }),
-			column(as, func(a plan.NewAlert) string { return string(a.ID) }),
-			column(as, func(a plan.NewAlert) int32 { return int32(a.Version) }),
-			column(as, func(a plan.NewAlert) []byte { return []byte(a.Token) }),
-			column(as, func(a plan.NewAlert) []byte { return a.Digest[:] }),
-			column(as, func(a plan.NewAlert) string { return a.SignedDigest }),
-			column(as, func(a plan.NewAlert) string { return a.Previous }),
-			column(as, func(a plan.NewAlert) int64 { return a.IssuedAt }),
-			column(as, func(a plan.NewAlert) int64 { return a.Expires }),
-			column(as, func(a plan.NewAlert) int64 { return a.AcceptedAt }),
-			column(as, func(a plan.NewAlert) int64 { return a.LogIndex }))
+			" $12::bigint[], $13::bigint[], $14::boolean[], $15::boolean[], $16::boolean[])", len(as),
+			column(as, func(a *plan.NewAlert) int64 { return a.Row }),
+			column(as, func(a *plan.NewAlert) string { return string(a.Originator) }),
+			column(as, func(a *plan.NewAlert) string { return string(a.ID) }),
+			column(as, func(a *plan.NewAlert) int32 { return int32(a.Version) }),
+			column(as, func(a *plan.NewAlert) []byte { return []byte(a.Token) }),
+			column(as, func(a *plan.NewAlert) []byte { return a.Digest[:] }),
+			column(as, func(a *plan.NewAlert) string { return a.SignedDigest }),
+			column(as, func(a *plan.NewAlert) string { return a.Previous }),
+			column(as, func(a *plan.NewAlert) int64 { return a.IssuedAt }),
+			column(as, func(a *plan.NewAlert) int64 { return a.Expires }),
+			column(as, func(a *plan.NewAlert) int64 { return a.AcceptedAt }),
+			column(as, func(a *plan.NewAlert) int64 { return a.LogIndex }),
+			column(as, func(a *plan.NewAlert) int64 { return a.EraseAt }),
+			column(as, func(a *plan.NewAlert) bool { return a.Over }),
+			column(as, func(a *plan.NewAlert) bool { return a.Recall }),
+			column(as, func(a *plan.NewAlert) bool { return a.Refers }))
 	}
 	w.labels(c)
 	w.queue("INSERT INTO portions (alert, position, portion, label)"+
@@ -134,10 +140,11 @@ func (w *writer) deliveries(c *plan.Changes) {
 	}
 	for _, ds := range chunks(c.Deliveries, facts) {
 		args := append([]any{column(ds, id), column(ds, func(d *plan.Delivery) string { return string(d.Recipient) }),
-			column(ds, func(d *plan.Delivery) int64 { return d.Alert })}, places(ds)...)
-		w.queue("INSERT INTO deliveries (id, recipient, alert, state, seen, renewed, seq, chain, digest, facts)"+
-			" SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::smallint[], $5::bigint[], $6::boolean[],"+
-			" $7::bigint[], $8::text[], $9::text[], $10::bytea[])", len(ds), args...)
+			column(ds, func(d *plan.Delivery) int64 { return d.Alert }),
+			column(ds, func(d *plan.Delivery) bool { return d.Follows })}, places(ds)...)
+		w.queue("INSERT INTO deliveries (id, recipient, alert, follows, state, seen, renewed, seq, chain, digest, facts)"+
+			" SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::boolean[], $5::smallint[], $6::bigint[],"+
+			" $7::boolean[], $8::bigint[], $9::text[], $10::text[], $11::bytea[])", len(ds), args...)
 	}
 	for _, ds := range chunks(c.Acked, func(d *plan.Delivery) int { return len(d.Receipt) }) {
 		w.queue(ackSQL, len(ds), column(ds, id),

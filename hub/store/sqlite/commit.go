@@ -69,6 +69,7 @@ func (s *Store) commit(ctx context.Context, writes []store.Write, needs plan.Nee
 	if err := sqlTx.Commit(); err != nil {
 		return nil, err
 	}
+	s.scrub(ctx, c)
 	return c.Results, nil
 }
 
@@ -82,12 +83,7 @@ func (t *tx) read(n plan.Needs) (*plan.State, error) {
 		return nil, fmt.Errorf("reading the log's head: %w", err)
 	}
 	s.Head.Root = tlog.Hash(root)
-	err = each(s.Alerts, n.Alerts, func(k plan.AlertKey) (row plan.AlertRow, err error) {
-		var digest []byte
-		err = t.row(readAlert, string(k.Originator), string(k.ID), k.Version).Scan(&digest, &row.SignedDigest)
-		copy(row.Digest[:], digest)
-		return row, err
-	})
+	err = t.readAlerts(n, s)
 	if err == nil {
 		err = each(s.Labels, n.Labels, func(k plan.LabelKey) (id int64, err error) {
 			sum := sha256.Sum256([]byte(k.Key))
@@ -113,6 +109,9 @@ func (t *tx) read(n plan.Needs) (*plan.State, error) {
 		})
 	}
 	if err == nil {
+		err = t.readPurges(n.Purges, s)
+	}
+	if err == nil {
 		err = t.readDocuments(n, s)
 	}
 	return s, err
@@ -120,23 +119,25 @@ func (t *tx) read(n plan.Needs) (*plan.State, error) {
 
 // readDeliveries fills in deliveries by number and by claim.
 func (t *tx) readDeliveries(n plan.Needs, s *plan.State) error {
-	byID, byClaim := make(map[int64]*plan.Delivery), make(map[plan.Claim]*plan.Delivery)
-	err := each(byID, n.Deliveries, func(id int64) (*plan.Delivery, error) { return scanDelivery(t.row(readDelivery, id)) })
-	if err == nil {
-		err = each(byClaim, n.Claims, func(c plan.Claim) (*plan.Delivery, error) {
-			return scanDelivery(t.row(readUnsent, c.Alert, string(c.Recipient)))
-		})
-	}
+	err := add(s.AddDelivery, n.Deliveries, func(id int64) (*plan.Delivery, error) { return scanDelivery(t.row(readDelivery, id)) })
 	if err != nil {
 		return err
 	}
-	for _, d := range byID {
-		s.AddDelivery(d)
+	byClaim := func(o op) func(plan.Claim) (*plan.Delivery, error) {
+		return func(c plan.Claim) (*plan.Delivery, error) {
+			return scanDelivery(t.row(o, c.Alert, string(c.Recipient)))
+		}
 	}
-	for _, d := range byClaim {
-		s.AddUnsent(d)
+	if err := add(s.AddDelivery, n.Claims, byClaim(readUnsent)); err != nil {
+		return err
 	}
-	return nil
+	var later []plan.Claim // to versions that have one before
+	for _, c := range n.Claims {
+		if a := s.Rows[c.Alert]; a != nil && a.Version > 1 {
+			later = append(later, c)
+		}
+	}
+	return add(s.AddDelivery, later, byClaim(readFollows))
 }
 
 // readDocuments fills in proposals and bundles, and how far all is settled.
@@ -168,6 +169,18 @@ func each[K comparable, V any](m map[K]V, keys []K, read func(K) (V, error)) err
 		case !errors.Is(err, sql.ErrNoRows):
 			return fmt.Errorf("reading %v: %w", k, err)
 		}
+	}
+	return nil
+}
+
+// add is each for what puts itself in its place.
+func add[K comparable, V any](put func(V), keys []K, read func(K) (V, error)) error {
+	m := make(map[K]V, len(keys))
+	if err := each(m, keys, read); err != nil {
+		return err
+	}
+	for _, v := range m {
+		put(v)
 	}
 	return nil
 }

@@ -17,10 +17,12 @@ type memberID = alert.MemberID
 
 const (
 	alertColumns = "a.originator, a.alert, a.version, a.token, a.digest, a.signed_digest, a.previous," +
-		" a.issued_at, a.expires, a.accepted_at, a.log_index"
+		" a.issued_at, a.expires, a.accepted_at, a.log_index, a.erase_at, a.recall, a.refers"
+	// ended holds of an alert version a: a later one is stored.
+	ended           = "EXISTS (SELECT 1 FROM alerts n WHERE n.alert = a.alert AND n.originator = a.originator AND n.version > a.version)"
 	deliveryColumns = "d.id, d.recipient, d.alert, d.state, coalesce(d.seq, 0), coalesce(d.chain, '')," +
-		" coalesce(d.digest, ''), d.facts, d.receipt IS NOT NULL, d.renewed, d.lost"
-	selectDeliveries = "SELECT " + deliveryColumns + ", " + alertColumns +
+		" coalesce(d.digest, ''), d.facts, d.receipt IS NOT NULL, d.renewed, d.follows, d.lost"
+	selectDeliveries = "SELECT " + deliveryColumns + ", " + ended + ", " + alertColumns +
 		" FROM deliveries d JOIN alerts a ON a.id = d.alert WHERE "
 	pendingSQL    = selectDeliveries + "d.recipient = ? AND d.state = 0 ORDER BY d.id LIMIT ?"
 	deliveredSQL  = selectDeliveries + "d.recipient = ? AND d.seq > ? ORDER BY d.seq LIMIT ?"
@@ -41,7 +43,7 @@ type scanner interface{ Scan(dest ...any) error }
 func alertDest(a *store.Alert) (dest []any, finish func()) {
 	var token, digest []byte
 	dest = []any{&a.Originator, &a.ID, &a.Version, &token, &digest, &a.SignedDigest, &a.Previous,
-		&a.IssuedAt, &a.Expires, &a.AcceptedAt, &a.LogIndex}
+		&a.IssuedAt, &a.Expires, &a.AcceptedAt, &a.LogIndex, &a.EraseAt, &a.Recall, &a.Refers}
 	return dest, func() { a.Token = string(token); copy(a.Digest[:], digest) }
 }
 
@@ -53,7 +55,7 @@ func scanAlert(row scanner) (a store.Alert, err error) {
 }
 
 func deliveryDest(d *plan.Delivery) []any {
-	return []any{&d.ID, &d.Recipient, &d.Alert, &d.State, &d.Seq, &d.Chain, &d.Digest, &d.Facts, &d.Acked, &d.Renewed, &d.Lost}
+	return []any{&d.ID, &d.Recipient, &d.Alert, &d.State, &d.Seq, &d.Chain, &d.Digest, &d.Facts, &d.Acked, &d.Renewed, &d.Follows, &d.Lost}
 }
 
 func scanDelivery(row scanner) (*plan.Delivery, error) {
@@ -133,10 +135,10 @@ func scanRows(rows *sql.Rows) (store.Delivery, error) { return scanJoined(rows) 
 func scanJoined(rows scanner) (out store.Delivery, err error) {
 	var d plan.Delivery
 	dest, finish := alertDest(&out.Alert)
-	err = rows.Scan(append(deliveryDest(&d), dest...)...)
+	err = rows.Scan(append(append(deliveryDest(&d), &out.Superseded), dest...)...)
 	finish()
 	out.ID, out.AlertRow, out.HandedOver = d.ID, d.Alert, d.HandedOver
-	out.Acked, out.Renewed, out.Lost = d.Acked, d.Renewed, d.Lost
+	out.Acked, out.Renewed, out.Follows, out.Lost = d.Acked, d.Renewed, d.Follows, d.Lost
 	out.Facts = nilIfEmpty(out.Facts)
 	return out, err
 }

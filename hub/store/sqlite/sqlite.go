@@ -2,7 +2,9 @@
 // process. Several processes on the file are safe, but do not wake each other.
 //
 // What is durable and how reads and writes stand to one another, package
-// sqlitefile says.
+// sqlitefile says. What an Erase replaced is overwritten in the file, and the
+// write-ahead log is emptied, by the commit itself; if a read is under way that still
+// needs the log, by the next commit after it, and by Close at the latest.
 package sqlite
 
 import (
@@ -14,6 +16,7 @@ import (
 	"io/fs"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/entente-hub/entente/hub/store"
 	"github.com/entente-hub/entente/hub/store/internal/gate"
@@ -30,6 +33,9 @@ type Store struct {
 	read  *sql.DB
 	stmts statements
 	edge  plan.Edge
+
+	// unscrubbed: the log may hold pages as they were before an erasure.
+	unscrubbed atomic.Bool
 
 	gate gate.Gate
 	done chan struct{} // closed by Close
@@ -51,6 +57,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{write: f.Write, read: f.Read, done: make(chan struct{})}
+	s.unscrubbed.Store(true) // whatever the process before this one came to
 	if err := s.stmts.prepare(ctx, s.write); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlite: %s: %w", path, err), s.Close())
 	}

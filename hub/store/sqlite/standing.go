@@ -15,7 +15,7 @@ const (
 	// standing holds of an alert version a: it is the latest, and not expired.
 	standing = "a.expires > ?1 AND a.version = (SELECT max(n.version) FROM alerts n" +
 		" WHERE n.alert = a.alert AND n.originator = a.originator)"
-	standingColumns = "a.id, a.originator, a.alert, a.version, a.digest, a.issued_at, a.expires," +
+	standingColumns = "a.id, a.originator, a.alert, a.version, a.digest, a.issued_at, a.expires, a.refers," +
 		" (SELECT json_group_array(o.label) FROM portions o WHERE o.alert = a.id)"
 	// The newest alert under a label is the likeliest to stand.
 	labelsSQL = "SELECT l.id, l.originator, l.key, l.audience FROM labels l WHERE l.id > ?2 AND" +
@@ -50,7 +50,7 @@ const (
 func scanStanding(row scanner, a *store.Standing, before ...any) error {
 	var digest []byte
 	var labels string
-	err := row.Scan(append(before, &a.Row, &a.Originator, &a.ID, &a.Version, &digest, &a.IssuedAt, &a.Expires, &labels)...)
+	err := row.Scan(append(before, &a.Row, &a.Originator, &a.ID, &a.Version, &digest, &a.IssuedAt, &a.Expires, &a.Refers, &labels)...)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,9 @@ type op int
 const (
 	readHead op = iota
 	readAlert
+	readRow
+	readErasable
+	readEnded
 	readPrior
 	readLabel
 	readFeed
@@ -20,6 +23,9 @@ const (
 	readItem
 	readStatement
 	readUnsent
+	readFollows
+	readHeld
+	readPurge
 	readProposal
 	readBundle
 	readSettled
@@ -27,6 +33,8 @@ const (
 	addAlert
 	addLabel
 	setAudience
+	eraseAlert
+	endAlert
 	addPortion
 	addDelivery
 	moveDelivery
@@ -38,6 +46,7 @@ const (
 	dropProposal
 	setProposal
 	setBundle
+	addPurge
 	setSettled
 	addEntry
 	addHash
@@ -46,8 +55,13 @@ const (
 )
 
 var opSQL = [ops]string{
-	readHead:      "SELECT size, root, alerts, labels, deliveries, statements, proposals, bundles FROM log_head",
-	readAlert:     "SELECT digest, signed_digest FROM alerts WHERE originator = ? AND alert = ? AND version = ?",
+	readHead:     "SELECT size, root, alerts, labels, deliveries, statements, proposals, bundles FROM log_head",
+	readAlert:    selectRows + "a.originator = ? AND a.alert = ? AND a.version = ?",
+	readRow:      selectRows + "a.id = ?",
+	readErasable: selectRows + "a.originator = ? AND a.alert = ? AND a.version <= ? AND a.erase_at > 0 AND a.over = 0",
+	readEnded: "SELECT " + deliveryColumns + ", f.seq, f.chain, f.acked, f.pending" +
+		" FROM alerts a CROSS JOIN deliveries d ON d.alert = a.id CROSS JOIN feeds f ON f.recipient = d.recipient" +
+		" WHERE a.originator = ? AND a.alert = ? AND a.version = ?",
 	readPrior:     "SELECT " + alertColumns + " FROM alerts a WHERE a.originator = ? AND a.alert = ? AND a.version = ?",
 	readLabel:     "SELECT id FROM labels WHERE originator = ? AND key_digest = ?",
 	readFeed:      "SELECT seq, chain, acked, pending FROM feeds WHERE recipient = ?",
@@ -56,17 +70,26 @@ var opSQL = [ops]string{
 	readStatement: "SELECT digest, raw FROM statements WHERE type = ? AND subject = ? AND revision = ?",
 	readUnsent: "SELECT " + deliveryColumns + " FROM deliveries d" +
 		" WHERE d.alert = ? AND d.recipient = ? AND d.state IN (0, 2)",
+	readFollows: "SELECT " + deliveryColumns + " FROM deliveries d" +
+		" WHERE d.alert = ? AND d.recipient = ? AND d.follows = 1 LIMIT 1",
+	readHeld: "SELECT " + deliveryColumns + " FROM alerts a CROSS JOIN deliveries d ON d.alert = a.id" +
+		" WHERE a.originator = ? AND a.alert = ? AND a.version = ? AND d.recipient = ? AND d.seq IS NOT NULL LIMIT 1",
+	readPurge: "SELECT true FROM alerts a CROSS JOIN purges p ON p.alert = a.id" +
+		" WHERE a.originator = ? AND a.alert = ? AND a.version = ? AND p.recipient = ? AND p.cause = ? AND p.portions_digest = ?",
 	readProposal: "SELECT id, edition, type, subject, revision FROM proposals WHERE digest = ?",
 	readBundle:   "SELECT revision, raw FROM bundles WHERE digest = ?",
 	readSettled:  "SELECT position, at FROM settled",
 	readHash:     "SELECT hash FROM log_hashes WHERE idx = ?",
 	addAlert: "INSERT INTO alerts (id, originator, alert, version, digest, signed_digest, previous, issued_at," +
-		" expires, accepted_at, log_index, token) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		" expires, accepted_at, log_index, erase_at, over, recall, refers, token)" +
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	eraseAlert:  "UPDATE alerts SET erase_at = ?, over = ?, token = ? WHERE id = ? AND erase_at = ?",
+	endAlert:    "UPDATE alerts SET erase_at = ?, over = ? WHERE id = ? AND erase_at = ?",
 	addLabel:    "INSERT INTO labels (id, originator, key_digest, key, audience) VALUES (?, ?, ?, ?, ?)",
 	setAudience: "UPDATE labels SET audience = ? WHERE id = ?",
 	addPortion:  "INSERT INTO portions (alert, position, portion, label) VALUES (?, ?, ?, ?)",
-	addDelivery: "INSERT INTO deliveries (recipient, alert, state, seen, renewed, seq, chain, digest, facts, id)" +
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	addDelivery: "INSERT INTO deliveries (recipient, alert, follows, state, seen, renewed, seq, chain, digest, facts, id)" +
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	moveDelivery: "UPDATE deliveries SET state = ?, seen = ?, renewed = ?, seq = ?, chain = ?, digest = ?, facts = ?" +
 		" WHERE id = ? AND state = ?",
 	ackDelivery:  "UPDATE deliveries SET receipt = ? WHERE id = ? AND state = 1 AND receipt IS NULL",
@@ -85,6 +108,8 @@ var opSQL = [ops]string{
 	setBundle: "INSERT INTO bundles (id, digest, revision, by, at, raw) VALUES (?, ?, ?, ?, ?, ?)" +
 		" ON CONFLICT (digest) DO UPDATE SET id = excluded.id, revision = excluded.revision, by = excluded.by," +
 		" at = excluded.at, raw = excluded.raw",
+	addPurge: "INSERT INTO purges (alert, recipient, cause, portions_digest, portions, at, receipt)" +
+		" VALUES (?, ?, ?, ?, ?, ?, ?)",
 	setSettled: "UPDATE settled SET position = ?, at = ?",
 	addEntry:   "INSERT INTO log_entries (idx, leaf) VALUES (?, ?)",
 	addHash:    "INSERT INTO log_hashes (idx, hash) VALUES (?, ?)",
@@ -133,6 +158,21 @@ func (t *tx) stmt(o op) *sql.Stmt {
 }
 
 func (t *tx) row(o op, args ...any) *sql.Row { return t.stmt(o).QueryRowContext(t.ctx, args...) }
+
+// each reads the rows of a query.
+func (t *tx) each(o op, scan func(*sql.Rows) error, args ...any) (err error) {
+	rows, err := t.stmt(o).QueryContext(t.ctx, args...)
+	if err != nil {
+		return fmt.Errorf("%q: %w", opSQL[o], err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return fmt.Errorf("%q: %w", opSQL[o], err)
+		}
+	}
+	return rows.Err()
+}
 
 // any runs a statement that may change any number of rows.
 func (t *tx) any(o op, args ...any) (sql.Result, error) {

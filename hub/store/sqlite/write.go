@@ -36,10 +36,13 @@ func (t *tx) write(c *plan.Changes, hashes []tlog.Hash) error {
 func (t *tx) writeAlerts(c *plan.Changes) error {
 	for _, a := range c.Alerts {
 		err := t.one(addAlert, a.Row, string(a.Originator), string(a.ID), a.Version, a.Digest[:], a.SignedDigest,
-			a.Previous, a.IssuedAt, a.Expires, a.AcceptedAt, a.LogIndex, []byte(a.Token))
+			a.Previous, a.IssuedAt, a.Expires, a.AcceptedAt, a.LogIndex, a.EraseAt, a.Over, a.Recall, a.Refers, []byte(a.Token))
 		if err != nil {
 			return err
 		}
+	}
+	if err := t.alterAlerts(c.Altered); err != nil {
+		return err
 	}
 	for _, l := range c.Labels {
 		sum := sha256.Sum256([]byte(l.Key))
@@ -60,6 +63,22 @@ func (t *tx) writeAlerts(c *plan.Changes) error {
 	return nil
 }
 
+// alterAlerts writes what has become of alerts that were stored before.
+func (t *tx) alterAlerts(rows []*plan.AlertRow) error {
+	for _, a := range rows {
+		var err error
+		if token := a.Token(); token != nil {
+			err = t.one(eraseAlert, a.EraseAt, a.Over, []byte(*token), a.Row, a.Stored())
+		} else {
+			err = t.one(endAlert, a.EraseAt, a.Over, a.Row, a.Stored())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (t *tx) writeDeliveries(c *plan.Changes) error {
 	for _, d := range c.Moved {
 		if err := t.one(moveDelivery, append(place(d), d.ID, int(d.Stored()))...); err != nil {
@@ -67,7 +86,7 @@ func (t *tx) writeDeliveries(c *plan.Changes) error {
 		}
 	}
 	for _, d := range c.Deliveries {
-		if err := t.one(addDelivery, append([]any{string(d.Recipient), d.Alert}, append(place(d), d.ID)...)...); err != nil {
+		if err := t.one(addDelivery, append([]any{string(d.Recipient), d.Alert, d.Follows}, append(place(d), d.ID)...)...); err != nil {
 			return err
 		}
 	}
@@ -78,6 +97,12 @@ func (t *tx) writeDeliveries(c *plan.Changes) error {
 	}
 	for _, d := range c.Lost {
 		if err := t.one(loseDelivery, d.ID); err != nil {
+			return err
+		}
+	}
+	for _, p := range c.Purges {
+		sum := sha256.Sum256([]byte(p.Portions))
+		if err := t.one(addPurge, p.Alert, string(p.Recipient), p.Cause, sum[:], []byte(p.Portions), p.At, []byte(p.Receipt)); err != nil {
 			return err
 		}
 	}

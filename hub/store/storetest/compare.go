@@ -69,6 +69,9 @@ func compare(t testing.TB, s store.Store, m *model) {
 	compareStanding(t, s, m)
 	compareUnsettled(t, s, m)
 	compareDocuments(t, s, m)
+	compareDue(t, s, m)
+	comparePublished(t, s, m)
+	compareHolders(t, s, m)
 	checkLog(t, s, m.leaves)
 }
 
@@ -80,7 +83,7 @@ func compareFeed(t testing.TB, s store.Store, m *model, r alert.MemberID) {
 	same(t, "Feed", gotFeed, f, err)
 	want := func(ds []*modelDelivery, limit int) (out []store.Delivery) {
 		for _, d := range ds[:min(limit, len(ds))] {
-			out = append(out, d.Delivery)
+			out = append(out, m.view(d))
 		}
 		return out
 	}
@@ -141,7 +144,8 @@ func compareDeliveriesOf(t testing.TB, s store.Store, m *model, o alert.MemberID
 		var want *store.Delivery
 		for _, d := range m.deliveries {
 			if d.recipient == r && d.AlertRow == row && d.state == store.Handed && (want == nil || d.Seq > want.Seq) {
-				want = &d.Delivery
+				view := m.view(d)
+				want = &view
 			}
 		}
 		of, err1 := s.DeliveryOf(t.Context(), r, o, id, version)

@@ -26,7 +26,7 @@ func accept(o alert.MemberID, id alert.ID, version int, token, previous string, 
 			Alert: store.Alert{
 				Originator: o, ID: id, Version: version, Token: token, Digest: sha256.Sum256([]byte(token)),
 				SignedDigest: digest(token), Previous: previous, IssuedAt: 1_790_000_000, Expires: 1_800_000_000,
-				AcceptedAt: 1_790_000_001,
+				AcceptedAt: 1_790_000_001, EraseAt: 1_800_000_000,
 			},
 			Portions:   []store.Portion{{ID: "p1", LabelKey: "\nlabel 1"}, {ID: "p2", LabelKey: "\nlabel " + token}},
 			Recipients: to,
@@ -84,7 +84,11 @@ func (g *generator) group() []store.Write {
 }
 
 func (g *generator) write() store.Write {
-	switch g.IntN(15) {
+	switch g.IntN(19) {
+	case 15, 16:
+		return g.erase()
+	case 17, 18:
+		return g.purge()
 	case 10, 11, 12:
 		return g.resettle()
 	case 13:
@@ -136,9 +140,13 @@ func (g *generator) accept() store.Write {
 	g.Shuffle(len(to), func(i, j int) { to[i], to[j] = to[j], to[i] })
 	w := accept(o, id, version, token, previous, to[:g.IntN(len(to)+1)]...)
 	w.Accept.Expires = pick(g.Rand, moments)
+	g.life(w.Accept)
 	for range g.IntN(3) { // a third portion, and a fourth, may have the label of another
 		w.Accept.Portions = append(w.Accept.Portions,
 			store.Portion{ID: "p", LabelKey: fmt.Sprint("\nlabel ", 1+g.IntN(3)), Audience: g.bytes()})
+	}
+	if w.Accept.Recall {
+		w.Accept.Portions = nil
 	}
 	return w
 }

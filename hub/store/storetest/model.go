@@ -19,6 +19,8 @@ type model struct {
 	settled    store.Settled
 	proposals  []store.Proposal
 	bundles    []store.Bundle
+	over       []bool // by place of the alert
+	purges     []store.Purge
 	leaves     [][]byte
 }
 
@@ -27,6 +29,7 @@ type modelDelivery struct {
 	recipient alert.MemberID
 	state     store.State
 	seen      int64
+	receipt   string
 }
 
 func (m *model) commit(writes []store.Write) []store.Result {
@@ -54,13 +57,14 @@ func (m *model) apply(w store.Write) store.Result {
 	var o store.Outcome
 	switch {
 	case w.Accept != nil:
-		prior, o := m.accept(w.Accept)
+		prior, woken, o := m.accept(w.Accept, w.Seen)
 		if o == store.Replay {
 			return store.Result{Outcome: o, Index: prior.LogIndex, Prior: prior}
 		}
 		if o != store.Done {
 			return failed(o)
 		}
+		done.Woken = woken
 		return done
 	case w.HandOver != nil:
 		o = m.handOver(w.HandOver, w.Seen)
@@ -75,6 +79,10 @@ func (m *model) apply(w store.Write) store.Result {
 		o = m.proposal(*w.Proposal)
 	case w.Bundle != nil:
 		o = m.bundle(*w.Bundle)
+	case w.Erase != nil:
+		o = m.erase(w.Erase)
+	case w.Purge != nil:
+		o = m.purge(*w.Purge)
 	default:
 		return done
 	}
@@ -93,36 +101,38 @@ func (m *model) alert(originator alert.MemberID, id alert.ID, version int) *stor
 	return nil
 }
 
-func (m *model) accept(a *store.Accept) (prior *store.Alert, o store.Outcome) {
+func (m *model) accept(a *store.Accept, seen int64) (prior *store.Alert, woken []alert.MemberID, o store.Outcome) {
 	if prior = m.alert(a.Originator, a.ID, a.Version); prior != nil {
 		if prior.Digest == a.Digest {
-			return prior, store.Replay
+			return prior, nil, store.Replay
 		}
-		return nil, store.Conflict
+		return nil, nil, store.Conflict
 	}
 	previous := ""
 	if a.Version > 1 {
 		before := m.alert(a.Originator, a.ID, a.Version-1)
-		if before == nil {
-			return nil, store.Gap
+		if before == nil || before.Recall && !a.Recall {
+			return nil, nil, store.Gap
 		}
 		previous = before.SignedDigest
 	}
 	if a.Previous != previous {
-		return nil, store.Gap
+		return nil, nil, store.Gap
 	}
+	woken = m.end(a, seen)
 	row := a.Alert
 	row.LogIndex = int64(len(m.leaves))
 	m.alerts = append(m.alerts, row)
 	m.portions = append(m.portions, nil)
+	m.over = append(m.over, false)
 	for _, p := range a.Portions {
 		n := len(m.alerts) - 1
 		m.portions[n] = append(m.portions[n], m.intern(a.Originator, p))
 	}
-	for _, r := range a.Recipients {
+	for _, r := range slices.Concat(a.Recipients, woken) {
 		m.deliver(int64(len(m.alerts)), r)
 	}
-	return nil, store.Done
+	return nil, woken, store.Done
 }
 
 func (m *model) feed(r alert.MemberID) store.Feed {
@@ -207,7 +217,7 @@ func (m *model) ack(a *store.Ack) store.Outcome {
 	case d.Acked:
 		return store.Replay
 	}
-	d.Acked = true
+	d.Acked, d.receipt = true, a.Receipt
 	return store.Done
 }
 

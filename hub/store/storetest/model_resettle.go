@@ -23,14 +23,14 @@ func (m *model) intern(o alert.MemberID, p store.Portion) int64 {
 // deliver makes a pending delivery of the alert at a row.
 func (m *model) deliver(row int64, r alert.MemberID) *modelDelivery {
 	d := &modelDelivery{recipient: r, state: store.Pending}
-	d.AlertRow, d.Alert = row, m.alerts[row-1]
+	d.AlertRow = row
 	m.deliveries = append(m.deliveries, d)
 	return d
 }
 
 func (m *model) resettle(r *store.Resettle, seen int64) {
 	for _, c := range r.Renew {
-		if c.AlertRow < 1 || c.AlertRow > int64(len(m.alerts)) {
+		if c.AlertRow < 1 || c.AlertRow > int64(len(m.alerts)) || m.superseded(c.AlertRow) {
 			continue
 		}
 		var pending, withheld *modelDelivery
@@ -108,13 +108,7 @@ func (m *model) bundle(b store.Bundle) store.Outcome {
 
 // stands reports whether the alert at a row stands at a moment.
 func (m *model) stands(row, at int64) bool {
-	a := m.alerts[row-1]
-	for _, other := range m.alerts {
-		if other.Originator == a.Originator && other.ID == a.ID && other.Version > a.Version {
-			return false
-		}
-	}
-	return a.Expires > at
+	return !m.superseded(row) && m.alerts[row-1].Expires > at
 }
 
 func (m *model) standing(row int64) store.Standing {
@@ -122,7 +116,7 @@ func (m *model) standing(row int64) store.Standing {
 	labels := slices.Clone(m.portions[row-1])
 	slices.Sort(labels)
 	return store.Standing{Row: row, Originator: a.Originator, ID: a.ID, Version: a.Version, Digest: a.Digest,
-		IssuedAt: a.IssuedAt, Expires: a.Expires, Labels: slices.Compact(labels)}
+		IssuedAt: a.IssuedAt, Expires: a.Expires, Refers: a.Refers, Labels: slices.Compact(labels)}
 }
 
 // standingUnder returns the alerts that stand at a moment and have a label.

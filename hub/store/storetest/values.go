@@ -30,12 +30,13 @@ func testLimits(t *testing.T, open opener) {
 		delivered, err2 := s.Delivered(ctx, "XB", 0, limit)
 		statements, err3 := s.Statements(ctx, 2, limit)
 		entries, err4 := s.Entries(ctx, 7, limit)
-		if err := errors.Join(err1, err2, err3, err4); err != nil {
+		due, err5 := s.Due(ctx, 1_800_000_000, store.Place{EraseAt: 1_800_000_000, Row: 2}, limit)
+		if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 			t.Fatal(err)
 		}
 		want := max(0, min(2, limit))
-		if len(pending) != want || len(delivered) != want || len(statements) != want || len(entries) != want {
-			t.Errorf("limit %d: %d, %d, %d, %d", limit, len(pending), len(delivered), len(statements), len(entries))
+		if len(pending) != want || len(delivered) != want || len(statements) != want || len(entries) != want || len(due) != want {
+			t.Errorf("limit %d: %d, %d, %d, %d, %d", limit, len(pending), len(delivered), len(statements), len(entries), len(due))
 		}
 	}
 	if got, err := s.Delivered(ctx, "XB", math.MaxInt64, 1); err != nil || len(got) != 0 {
@@ -128,7 +129,10 @@ func testNames(t *testing.T, open opener) {
 		p, err2 := s.Pending(ctx, o, 1)
 		d, err3 := s.Delivered(ctx, o, 0, 1)
 		owners, err4 := s.Originators(ctx, []alert.ID{alert.ID(n)})
-		if err := errors.Join(err1, err2, err3, err4); err != nil || f != (store.Feed{}) || len(p)+len(d)+len(owners) != 0 {
+		holders, err5 := s.Holders(ctx, o, alert.ID(n))
+		purges, err6 := s.Purges(ctx, o, alert.ID(n))
+		if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil || f != (store.Feed{}) ||
+			len(p)+len(d)+len(owners)+len(holders)+len(purges) != 0 {
 			t.Errorf("%.10q: %v %v %v %v %v", n, f, p, d, owners, err)
 		}
 	}
@@ -234,7 +238,7 @@ func testLargeGroup(t *testing.T, open opener) {
 func testLookups(t *testing.T, open opener) {
 	s, m := open(), &model{}
 	outcomes(t, s, m, []store.Write{
-		accept("XA", id(1), 1, "one", "", "XB", "XC"), accept("XA", id(1), 2, "two", digest("one"), "XB"),
+		accept("XA", id(1), 1, "one", "", "XB", "XC"), accept("XA", id(4), 1, "four", "", "XB"),
 		accept("XB", id(1), 1, "same id", "", "XA"), accept("XC", id(2), 1, "three", "", "XB"),
 	}, store.Done, store.Done, store.Done, store.Done)
 	p := m.pending("XB")
@@ -249,7 +253,7 @@ func testLookups(t *testing.T, open opener) {
 	}{
 		{"XB", "XA", id(1), 1}, // withheld
 		{"XB", "XC", id(2), 1}, // pending
-		{"XC", "XA", id(1), 2}, // another's
+		{"XC", "XA", id(4), 1}, // another's
 		{"XB", "XA", id(3), 1}, // no such alert
 		{"XB", "XA", id(1), 0}, {"XB", "XA", id(1), math.MaxInt}, {"XB", "XA", id(1), math.MinInt},
 	} {

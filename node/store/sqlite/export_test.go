@@ -2,3 +2,6 @@ package sqlite
 
 // SelectLatest is the query of Inbox, for a test of how it is answered.
 const SelectLatest = selectLatest
+
+// Migrations are the steps of the schema.
+var Migrations = migrations

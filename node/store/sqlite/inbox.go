@@ -45,11 +45,11 @@ func (s *Store) Receive(ctx context.Context, r store.Reception) error {
 			}
 		}
 		for _, ack := range r.Acks {
-			if err := changeOne(ctx, tx, "INSERT INTO acks (seq, token) VALUES (?, ?)", ack.Seq, ack.Token); err != nil {
+			if err := changeOne(ctx, tx, "INSERT INTO acks (seq, token, chain) VALUES (?, ?, ?)", ack.Seq, ack.Token, ack.Chain); err != nil {
 				return err
 			}
 		}
-		return nil
+		return erase(ctx, tx, r.Erase)
 	})
 }
 
@@ -57,9 +57,16 @@ func insertItem(ctx context.Context, tx *sql.Tx, i store.Item) error {
 	if i.Delivery == nil {
 		return changeOne(ctx, tx, "INSERT INTO inbox (seq, digest, received_at) VALUES (?, ?, ?)", i.Seq, i.Digest, micros(i.ReceivedAt))
 	}
-	return changeOne(ctx, tx, "INSERT INTO inbox (seq, digest, received_at, delivery, originator, id, version, signed_digest)"+
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?)", i.Seq, i.Digest, micros(i.ReceivedAt), i.Delivery,
-		string(i.Originator), string(i.ID), i.Version, i.SignedDigest)
+	key, sealed, err := shroud(ctx, tx, 0, i.Delivery)
+	if err != nil {
+		return err
+	}
+	if err := changeOne(ctx, tx, "INSERT INTO inbox (seq, digest, received_at, delivery, key, originator, id, version, signed_digest,"+
+		" recall, kept, due) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", i.Seq, i.Digest, micros(i.ReceivedAt), sealed, key,
+		string(i.Originator), string(i.ID), i.Version, i.SignedDigest, string(i.Recall), i.Kept, i.Due); err != nil {
+		return err
+	}
+	return referReceived(ctx, tx, i)
 }
 
 // blob keeps a nil slice from becoming NULL.
@@ -70,11 +77,17 @@ func blob(b []byte) []byte {
 	return b
 }
 
-// sameVersion holds for another delivery o of the alert version that i delivers.
-const sameVersion = "o.originator = i.originator AND o.id = i.id AND o.version = i.version"
+// sameAlert and sameVersion hold for another delivery o of what i delivers.
+const (
+	sameAlert   = "o.originator = i.originator AND o.id = i.id"
+	sameVersion = sameAlert + " AND o.version = i.version"
+)
 
 const selectItems = "SELECT i.seq, i.digest, i.received_at, i.delivery, i.originator, i.id, i.version, i.signed_digest," +
-	" coalesce((SELECT max(o.seq) FROM inbox o WHERE " + sameVersion + " AND o.seq < i.seq), 0) FROM inbox i"
+	" i.recall, i.kept, i.due, (SELECT k.key FROM erasable_keys k WHERE k.n = i.key)," +
+	" coalesce((SELECT max(o.seq) FROM inbox o WHERE " + sameVersion + " AND o.seq < i.seq), 0)," +
+	" coalesce((SELECT max(o.version) FROM inbox o WHERE " + sameAlert + "), 0)," +
+	" coalesce((SELECT o.recall FROM inbox o WHERE " + sameAlert + " AND o.recall <> '' LIMIT 1), '') FROM inbox i"
 
 // selectLatest looks at no delivery but those on the page: indexes say which are
 // superseded.
@@ -110,17 +123,21 @@ func (s *Store) Handed(ctx context.Context, originator alert.MemberID, id alert.
 func scanItem(row scanner) (store.Item, error) {
 	var i store.Item
 	var at int64
-	err := row.Scan(&i.Seq, &i.Digest, &at, &i.Delivery, &i.Originator, &i.ID, &i.Version, &i.SignedDigest, &i.Previous)
-	i.ReceivedAt = fromMicros(at)
+	var key, sealed []byte
+	err := row.Scan(&i.Seq, &i.Digest, &at, &sealed, &i.Originator, &i.ID, &i.Version, &i.SignedDigest,
+		&i.Recall, &i.Kept, &i.Due, &key, &i.Previous, &i.Latest, &i.Ended)
+	i.ReceivedAt, i.Delivery = fromMicros(at), unseal(key, sealed)
 	return i, err
 }
 
 // Acks implements store.Store.
 func (s *Store) Acks(ctx context.Context, limit int) ([]store.Ack, error) {
-	return collect(ctx, s.read, func(row scanner) (a store.Ack, err error) {
-		err = row.Scan(&a.Seq, &a.Token)
-		return a, err
-	}, "SELECT seq, token FROM acks WHERE refused = '' ORDER BY seq LIMIT ?", max(limit, 0))
+	return collect(ctx, s.read, scanAck, "SELECT seq, token, '' FROM acks WHERE refused = '' AND token <> '' ORDER BY seq LIMIT ?", max(limit, 0))
+}
+
+func scanAck(row scanner) (a store.Ack, err error) {
+	err = row.Scan(&a.Seq, &a.Token, &a.Chain)
+	return a, err
 }
 
 // AcksTaken implements store.Store.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/node/store"
@@ -13,17 +14,27 @@ import (
 
 // Enqueue implements store.Store.
 func (s *Store) Enqueue(ctx context.Context, o store.Outgoing) error {
-	return s.inTx(ctx, func(tx *sql.Tx) error {
-		err := changeOne(ctx, tx, "INSERT INTO outbox (id, version, token, digest, state, queued_at) VALUES (?, ?, ?, ?, 'queued', ?)"+
-			" ON CONFLICT (id, version) DO NOTHING", string(o.ID), o.Version, o.Token, o.Digest, micros(o.QueuedAt))
-		if errors.Is(err, store.ErrStale) {
-			return store.ErrExists
-		}
-		return err
-	})
+	return s.inTx(ctx, func(tx *sql.Tx) error { return enqueue(ctx, tx, o) })
 }
 
-const outgoingColumns = "id, version, digest, state, queued_at, attempts, last_error, problem, codes, receipt"
+func enqueue(ctx context.Context, tx *sql.Tx, o store.Outgoing) error {
+	key, sealed, err := shroud(ctx, tx, 0, []byte(o.Token))
+	if err != nil {
+		return err
+	}
+	err = changeOne(ctx, tx, "INSERT INTO outbox (id, version, token, key, digest, state, queued_at, due) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?)"+
+		" ON CONFLICT (id, version) WHERE state <> 'refused' DO NOTHING", string(o.ID), o.Version, sealed, key, o.Digest, micros(o.QueuedAt), o.Due)
+	if errors.Is(err, store.ErrStale) {
+		return store.ErrExists
+	} else if err != nil {
+		return err
+	}
+	return referOwn(ctx, tx, o)
+}
+
+const outgoingColumns = "id, version, digest, state, queued_at, attempts, last_error, problem, codes, receipt, due, author, released_by"
+
+const selectOutgoing = "SELECT token, (SELECT k.key FROM erasable_keys k WHERE k.n = outbox.key), " + outgoingColumns
 
 // Next implements store.Store.
 func (s *Store) Next(ctx context.Context) (*store.Outgoing, error) {
@@ -32,11 +43,58 @@ func (s *Store) Next(ctx context.Context) (*store.Outgoing, error) {
 
 // Outgoing implements store.Store.
 func (s *Store) Outgoing(ctx context.Context, id alert.ID, version int) (*store.Outgoing, error) {
-	return s.oneOutgoing(ctx, "WHERE id = ? AND version = ?", string(id), version)
+	return s.oneOutgoing(ctx, "WHERE id = ? AND version = ? ORDER BY state = 'refused', n DESC LIMIT 1", string(id), version)
+}
+
+// Current implements store.Store.
+func (s *Store) Current(ctx context.Context, id alert.ID, below int) (*store.Outgoing, error) {
+	if below == 0 {
+		below = math.MaxInt32
+	}
+	return s.oneOutgoing(ctx, "WHERE id = ? AND version < ? AND state <> 'refused' ORDER BY version DESC LIMIT 1", string(id), below)
+}
+
+// Renumber implements store.Store.
+func (s *Store) Renumber(ctx context.Context, id alert.ID, version int, o store.Outgoing) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		if o.ID != id || o.Version != version {
+			var taken bool
+			err := tx.QueryRowContext(ctx, "SELECT count(*) FROM outbox WHERE id = ? AND version = ? AND state <> 'refused'",
+				string(o.ID), o.Version).Scan(&taken)
+			if err != nil {
+				return fmt.Errorf("sqlite: %w", err)
+			}
+			if taken {
+				return store.ErrExists
+			}
+		}
+		const place = " WHERE id = ? AND version = ? AND state = 'queued'"
+		if err := retoken(ctx, tx, o.Token, place, string(id), version); err != nil {
+			return err
+		}
+		return changeOne(ctx, tx, "UPDATE outbox SET id = ?, version = ?, digest = ?, queued_at = ?, due = ?"+place,
+			string(o.ID), o.Version, o.Digest, micros(o.QueuedAt), o.Due, string(id), version)
+	})
+}
+
+// retoken puts another token in the place of one, whose key is overwritten.
+func retoken(ctx context.Context, tx *sql.Tx, token, where string, args ...any) error {
+	var n, key int64
+	err := tx.QueryRowContext(ctx, "SELECT n, key FROM outbox"+where, args...).Scan(&n, &key)
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.ErrStale
+	} else if err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	key, sealed, err := shroud(ctx, tx, key, []byte(token))
+	if err != nil {
+		return err
+	}
+	return changeOne(ctx, tx, "UPDATE outbox SET token = ?, key = ? WHERE n = ?", sealed, key, n)
 }
 
 func (s *Store) oneOutgoing(ctx context.Context, where string, args ...any) (*store.Outgoing, error) {
-	o, err := scanOutgoing(s.read.QueryRowContext(ctx, "SELECT token, "+outgoingColumns+" FROM outbox "+where, args...))
+	o, err := scanOutgoing(s.read.QueryRowContext(ctx, selectOutgoing+" FROM outbox "+where, args...))
 	if err != nil {
 		return nil, notFound(err)
 	}
@@ -45,18 +103,19 @@ func (s *Store) oneOutgoing(ctx context.Context, where string, args ...any) (*st
 
 // Outbox implements store.Store.
 func (s *Store) Outbox(ctx context.Context, limit int) ([]store.Outgoing, error) {
-	return collect(ctx, s.read, scanOutgoing, "SELECT '', "+outgoingColumns+" FROM outbox ORDER BY n DESC LIMIT ?", max(limit, 0))
+	return collect(ctx, s.read, scanOutgoing, "SELECT x'', x'', "+outgoingColumns+" FROM outbox ORDER BY n DESC LIMIT ?", max(limit, 0))
 }
 
 func scanOutgoing(row scanner) (store.Outgoing, error) {
 	var o store.Outgoing
 	var queued int64
 	var codes string
-	if err := row.Scan(&o.Token, &o.ID, &o.Version, &o.Digest, &o.State, &queued, &o.Attempts, &o.LastError,
-		&o.Problem, &codes, &o.Receipt); err != nil {
+	var key, sealed []byte
+	if err := row.Scan(&sealed, &key, &o.ID, &o.Version, &o.Digest, &o.State, &queued, &o.Attempts, &o.LastError,
+		&o.Problem, &codes, &o.Receipt, &o.Due, &o.Author, &o.ReleasedBy); err != nil {
 		return store.Outgoing{}, err
 	}
-	o.QueuedAt = fromMicros(queued)
+	o.QueuedAt, o.Token = fromMicros(queued), string(unseal(key, sealed))
 	if err := json.Unmarshal([]byte(codes), &o.Codes); err != nil {
 		return store.Outgoing{}, fmt.Errorf("codes of %s: %w", o.ID, err)
 	}

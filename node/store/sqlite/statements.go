@@ -97,8 +97,8 @@ func (s *Store) Counts(ctx context.Context) (store.Counts, error) {
 		(SELECT count(*) FROM inbox WHERE delivery IS NOT NULL), (SELECT count(*) FROM inbox WHERE delivery IS NULL),
 		(SELECT count(*) FROM outbox WHERE state = 'queued'), (SELECT count(*) FROM outbox WHERE state = 'accepted'),
 		(SELECT count(*) FROM outbox WHERE state = 'refused'), (SELECT count(*) FROM acks WHERE refused = ''),
-		(SELECT count(*) FROM alarms)`).
-		Scan(&c.Inbox, &c.Withheld, &c.Queued, &c.Accepted, &c.Refused, &c.Acks, &c.Alarms)
+		(SELECT count(*) FROM purges WHERE taken = 0 AND refused = ''), (SELECT count(*) FROM alarms)`).
+		Scan(&c.Inbox, &c.Withheld, &c.Queued, &c.Accepted, &c.Refused, &c.Acks, &c.Purges, &c.Alarms)
 	if err != nil {
 		return store.Counts{}, fmt.Errorf("sqlite: %w", err)
 	}

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -19,6 +18,8 @@ const MaxText = 512
 // decided. Nothing is named twice.
 type Needs struct {
 	Alerts     []AlertKey // with predecessors
+	Ends       []AlertKey // versions, also among Alerts, to be ended with those before
+	Rows       []int64    // of alerts
 	Labels     []LabelKey
 	Feeds      []alert.MemberID
 	Deliveries []int64
@@ -27,6 +28,7 @@ type Needs struct {
 	Claims     []Claim
 	Proposals  []string // digests
 	Bundles    []string // digests
+	Purges     []PurgeKey
 	Settled    bool
 }
 
@@ -39,8 +41,8 @@ func NeedsOf(writes []store.Write) (Needs, error) {
 			return Needs{}, fmt.Errorf("%w: write %d: %w", store.ErrInvalid, i, err)
 		}
 	}
-	return Needs{s.alerts.list, s.labels.list, s.feeds.list, s.deliveries.list, s.items.list, s.statements.list,
-		s.claims.list, s.proposals.list, s.bundles.list, s.settled}, nil
+	return Needs{s.alerts.list, s.ends.list, s.rows.list, s.labels.list, s.feeds.list, s.deliveries.list, s.items.list,
+		s.statements.list, s.claims.list, s.proposals.list, s.bundles.list, s.purges.list, s.settled}, nil
 }
 
 // set keeps distinct values in the order in which they came.
@@ -63,6 +65,8 @@ func (s *set[T]) add(v T) (added bool) {
 
 type sets struct {
 	alerts     set[AlertKey]
+	ends       set[AlertKey]
+	rows       set[int64]
 	labels     set[LabelKey]
 	feeds      set[alert.MemberID]
 	deliveries set[int64]
@@ -71,6 +75,7 @@ type sets struct {
 	claims     set[Claim]
 	proposals  set[string]
 	bundles    set[string]
+	purges     set[PurgeKey]
 	settled    bool
 }
 
@@ -108,6 +113,14 @@ func (s *sets) add(w *store.Write) error {
 		n++
 		err = s.bundle(w.Bundle)
 	}
+	if w.Erase != nil {
+		n++
+		err = s.erase(w.Erase)
+	}
+	if w.Purge != nil {
+		n++
+		err = s.purge(w.Purge)
+	}
 	if n > 1 {
 		return fmt.Errorf("%d changes in one write", n)
 	}
@@ -121,12 +134,8 @@ func (s *sets) accept(a *store.Accept) error {
 	if err := texts(a.SignedDigest); err != nil { // Previous is kept only if it equals a stored one
 		return err
 	}
-	if a.Version < 1 || a.Version > math.MaxInt32 {
-		return fmt.Errorf("version %d", a.Version)
-	}
-	s.alerts.add(AlertKey{a.Originator, a.ID, a.Version})
-	if a.Version > 1 {
-		s.alerts.add(AlertKey{a.Originator, a.ID, a.Version - 1})
+	if err := s.version(a); err != nil {
+		return err
 	}
 	for _, p := range a.Portions {
 		if err := names(string(p.ID)); err != nil {

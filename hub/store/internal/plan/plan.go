@@ -23,6 +23,7 @@ type planner struct {
 	seen      int64               // store.Write.Seen of the write that is applied
 	feeds     set[alert.MemberID] // changed, as are the others
 	moved     set[*Delivery]
+	altered   set[*AlertRow]
 	audiences audiences
 	proposals proposals
 }
@@ -32,7 +33,7 @@ type planner struct {
 func Decide(writes []store.Write, s *State) *Changes {
 	p := &planner{State: s, out: &Changes{
 		Results: make([]store.Result, len(writes)),
-		Replays: make(map[AlertKey][]int),
+		Replays: make(map[AlertKey][]Replay),
 		Old:     s.Head,
 	}}
 	for i := range writes {
@@ -42,6 +43,7 @@ func Decide(writes []store.Write, s *State) *Changes {
 		p.out.Feeds = append(p.out.Feeds, FeedRow{r, s.Feeds[r]})
 	}
 	p.out.Moved = p.moved.list
+	p.out.Altered = p.altered.list
 	p.out.Audiences = p.audiences.labels
 	p.proposals.changes(p.out)
 	p.out.New = s.Head
@@ -68,6 +70,10 @@ func (p *planner) apply(i int, w *store.Write) store.Result {
 		outcome = p.proposal(w.Proposal)
 	case w.Bundle != nil:
 		outcome = p.bundle(w.Bundle)
+	case w.Erase != nil:
+		outcome = p.erase(w.Erase)
+	case w.Purge != nil:
+		outcome = p.purge(w.Purge)
 	}
 	if outcome != store.Done {
 		return store.Result{Outcome: outcome, Index: -1}
@@ -94,28 +100,35 @@ func (p *planner) accept(i int, w *store.Write) store.Result {
 		case row.Digest != a.Digest:
 			return store.Result{Outcome: store.Conflict, Index: -1}
 		case row.added != nil:
-			prior := *row.added
+			prior := row.added.Alert
 			return store.Result{Outcome: store.Replay, Index: prior.LogIndex, Prior: &prior}
 		}
-		p.out.Replays[key] = append(p.out.Replays[key], i)
+		p.out.Replays[key] = append(p.out.Replays[key], Replay{i, row.EraseAt, row.token})
 		return store.Result{Outcome: store.Replay, Index: -1}
 	}
+	var before *AlertRow
 	if a.Version > 1 {
-		before, ok := p.Alerts[AlertKey{a.Originator, a.ID, a.Version - 1}]
-		if !ok || before.SignedDigest != a.Previous {
+		before = p.Alerts[AlertKey{a.Originator, a.ID, a.Version - 1}]
+		if before == nil || before.SignedDigest != a.Previous || before.Recall && !a.Recall {
 			return store.Result{Outcome: store.Gap, Index: -1}
 		}
 	} else if a.Previous != "" {
 		return store.Result{Outcome: store.Gap, Index: -1}
 	}
 	r := p.done(w)
-	stored := a.Alert
-	stored.LogIndex = r.Index
-	p.Alerts[key] = AlertRow{Digest: a.Digest, SignedDigest: a.SignedDigest, added: &stored}
 	p.Head.Alerts++
-	p.out.Alerts = append(p.out.Alerts, NewAlert{p.Head.Alerts, &stored})
+	added := &NewAlert{Row: p.Head.Alerts, Alert: a.Alert}
+	added.LogIndex = r.Index
+	row := &AlertRow{AlertKey: key, Row: added.Row, Digest: a.Digest, SignedDigest: a.SignedDigest,
+		EraseAt: a.EraseAt, Recall: a.Recall, added: added}
+	p.Alerts[key], p.Rows[row.Row] = row, row
+	p.out.Alerts = append(p.out.Alerts, added)
 	p.portions(a)
-	p.deliver(a.Recipients)
+	var holders set[alert.MemberID]
+	if before != nil {
+		holders = p.end(a, before)
+	}
+	r.Woken = p.deliver(a.Recipients, holders)
 	return r
 }
 
@@ -134,11 +147,26 @@ func (p *planner) portions(a *store.Accept) {
 	}
 }
 
-// deliver makes pending deliveries of the alert stored last.
-func (p *planner) deliver(recipients []alert.MemberID) {
+// deliver makes pending deliveries of the alert stored last, for those who hold an
+// earlier version too, and returns those of them who are not named.
+func (p *planner) deliver(recipients []alert.MemberID, holders set[alert.MemberID]) (others []alert.MemberID) {
+	var named set[alert.MemberID]
 	for _, r := range recipients {
-		p.add(Claim{p.Head.Alerts, r})
+		p.add(Claim{p.Head.Alerts, r}).Follows = holders.has[r]
+		if len(holders.list) > 0 {
+			named.add(r)
+		}
 	}
+	for _, r := range holders.list {
+		if !named.has[r] {
+			others = append(others, r)
+		}
+	}
+	slices.Sort(others)
+	for _, r := range others {
+		p.add(Claim{p.Head.Alerts, r}).Follows = true
+	}
+	return others
 }
 
 // add makes a pending delivery.
@@ -146,7 +174,7 @@ func (p *planner) add(c Claim) *Delivery {
 	p.Head.Deliveries++
 	d := &Delivery{Recipient: c.Recipient, Alert: c.Alert, State: store.Pending, fresh: true}
 	d.ID = p.Head.Deliveries
-	p.State.Deliveries[d.ID] = d
+	p.put(d)
 	p.Unsent[c] = d
 	p.out.Deliveries = append(p.out.Deliveries, d)
 	p.count(d, +1)

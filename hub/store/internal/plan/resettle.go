@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/entente-hub/entente/hub/store"
 )
@@ -21,6 +22,7 @@ func (s *sets) resettle(r *store.Resettle) error {
 			return fmt.Errorf("claim of %q to alert %d named twice", c.Recipient, c.AlertRow)
 		}
 		s.claims.add(claim)
+		s.rows.add(c.AlertRow)
 		s.feeds.add(c.Recipient)
 	}
 	var deliveries, labels set[int64]
@@ -48,7 +50,7 @@ func (s *sets) resettle(r *store.Resettle) error {
 // from 1 on without gaps and never deleted: the head tells which there are.
 func (p *planner) resettle(r *store.Resettle) {
 	for _, c := range r.Renew {
-		if c.AlertRow >= 1 && c.AlertRow <= p.Head.Alerts {
+		if row := p.Rows[c.AlertRow]; row != nil && !row.Ended {
 			p.renew(Claim{c.AlertRow, c.Recipient})
 		}
 	}
@@ -77,8 +79,9 @@ func (p *planner) renew(c Claim) {
 		p.move(d, store.Pending)
 		d.Renewed = true
 	default:
+		follows := slices.ContainsFunc(p.ofAlert[c.Alert], func(d *Delivery) bool { return d.Recipient == c.Recipient && d.Follows })
 		d = p.add(c)
-		d.Seen, d.Renewed = p.seen, true
+		d.Seen, d.Renewed, d.Follows = p.seen, true, follows
 	}
 }
 

@@ -38,6 +38,14 @@ type ItemKey struct {
 	Seq       int64
 }
 
+// PurgeKey names a purge receipt.
+type PurgeKey struct {
+	AlertKey
+	Recipient alert.MemberID
+	Cause     string
+	Portions  string
+}
+
 // StatementKey names one revision of a statement.
 type StatementKey struct {
 	Type     string
@@ -56,7 +64,8 @@ type Claim struct {
 // write sees those before it.
 type State struct {
 	Head       Head
-	Alerts     map[AlertKey]AlertRow
+	Alerts     map[AlertKey]*AlertRow
+	Rows       map[int64]*AlertRow // the same, by row
 	Labels     map[LabelKey]int64
 	Feeds      map[alert.MemberID]store.Feed
 	Deliveries map[int64]*Delivery
@@ -65,13 +74,17 @@ type State struct {
 	Unsent     map[Claim]*Delivery // pending or withheld: at most one a claim
 	Proposals  map[string]ProposalRow
 	Bundles    map[string]BundleRow // by digest
+	Purges     map[PurgeKey]bool
 	Settled    store.Settled
+
+	ofAlert map[int64][]*Delivery // Deliveries by Delivery.Alert
 }
 
 // NewState returns an empty State, ready to be filled.
 func NewState() *State {
 	return &State{
-		Alerts:     make(map[AlertKey]AlertRow),
+		Alerts:     make(map[AlertKey]*AlertRow),
+		Rows:       make(map[int64]*AlertRow),
 		Labels:     make(map[LabelKey]int64),
 		Feeds:      make(map[alert.MemberID]store.Feed),
 		Deliveries: make(map[int64]*Delivery),
@@ -80,30 +93,57 @@ func NewState() *State {
 		Unsent:     make(map[Claim]*Delivery),
 		Proposals:  make(map[string]ProposalRow),
 		Bundles:    make(map[string]BundleRow),
+		Purges:     make(map[PurgeKey]bool),
+		ofAlert:    make(map[int64][]*Delivery),
 	}
 }
 
-// AddDelivery fills in a delivery that was read by its ID.
+// AddAlert fills in an alert version. One that was read in several ways stays one.
+func (s *State) AddAlert(row AlertRow) {
+	if s.Rows[row.Row] == nil {
+		row.stored = row.EraseAt
+		s.Rows[row.Row], s.Alerts[row.AlertKey] = &row, &row
+	}
+}
+
+// AddDelivery fills in a delivery. One that was read in several ways stays one.
 func (s *State) AddDelivery(d *Delivery) {
-	if s.Deliveries[d.ID] == nil {
-		d.stored = d.State
-		s.Deliveries[d.ID] = d
+	if s.Deliveries[d.ID] != nil {
+		return
+	}
+	d.stored = d.State
+	s.put(d)
+	if d.State == store.Pending || d.State == store.Withheld {
+		s.Unsent[d.claim()] = d
 	}
 }
 
-// AddUnsent fills in a delivery that was read by its claim. One that was read by
-// its ID too stays one.
-func (s *State) AddUnsent(d *Delivery) {
-	s.AddDelivery(d)
-	s.Unsent[d.claim()] = s.Deliveries[d.ID]
+func (s *State) put(d *Delivery) {
+	s.Deliveries[d.ID] = d
+	s.ofAlert[d.Alert] = append(s.ofAlert[d.Alert], d)
 }
 
 // AlertRow is what later writes depend on of a stored alert version.
 type AlertRow struct {
+	AlertKey
+	Row          int64
 	Digest       [32]byte
 	SignedDigest string
-	added        *store.Alert // set if this group stores it
+	EraseAt      int64
+	Over         bool // store.Due.Over
+	Recall       bool
+	Ended        bool // a later version is stored
+
+	token  *string   // what this group puts in the token's place
+	stored int64     // what EraseAt was when it was read
+	added  *NewAlert // set if this group stores it
 }
+
+// Stored returns the EraseAt with which the alert was read.
+func (a *AlertRow) Stored() int64 { return a.stored }
+
+// Token returns what is to be put in the token's place, or nil.
+func (a *AlertRow) Token() *string { return a.token }
 
 // StatementRow is what later writes depend on of a stored statement.
 type StatementRow struct {
@@ -135,6 +175,7 @@ type Delivery struct {
 	State     store.State
 	Seen      int64 // store.Unsettled.Seen; not read back
 	Renewed   bool
+	Follows   bool // store.Delivery.Follows
 	Lost      bool
 	Acked     bool
 	Receipt   string // not read back
@@ -150,8 +191,15 @@ func (d *Delivery) claim() Claim { return Claim{d.Alert, d.Recipient} }
 
 // NewAlert is an alert version to store.
 type NewAlert struct {
-	Row int64
-	*store.Alert
+	Row  int64
+	Over bool // store.Due.Over
+	store.Alert
+}
+
+// NewPurge is a purge receipt to store.
+type NewPurge struct {
+	Alert int64 // its row
+	*store.Purge
 }
 
 // NewLabel is a label to intern.
@@ -192,10 +240,11 @@ type FeedRow struct {
 // alert to its recipient, and Acked and Lost may name rows of both.
 type Changes struct {
 	Results    []store.Result
-	Replays    map[AlertKey][]int // the results that still lack their Prior
-	Old, New   Head               // New.Root is for the writer to set: see Edge
+	Replays    map[AlertKey][]Replay // the results that still lack their Prior
+	Old, New   Head                  // New.Root is for the writer to set: see Edge
 	Leaves     [][]byte
-	Alerts     []NewAlert
+	Alerts     []*NewAlert
+	Altered    []*AlertRow // whose EraseAt and Over changed since they were read, and of some the token
 	Labels     []NewLabel
 	Audiences  []store.Label // Row and Audience; each row once
 	Portions   []NewPortion
@@ -209,13 +258,14 @@ type Changes struct {
 	Removed    []string       // digests of proposals to delete, if they are there
 	Proposals  []NewProposal  // new, or in place of what is stored
 	Bundles    []NewBundle    // new, or in place of what is stored; each digest once
+	Purges     []NewPurge
 	Settled    *store.Settled
 }
 
 // Empty reports that there is nothing to write.
 func (c *Changes) Empty() bool {
 	return c.Old == c.New && len(c.Audiences) == 0 && len(c.Moved) == 0 && len(c.Acked) == 0 &&
-		len(c.Lost) == 0 && len(c.Removed) == 0 && len(c.Proposals) == 0 && c.Settled == nil
+		len(c.Lost) == 0 && len(c.Removed) == 0 && len(c.Proposals) == 0 && len(c.Altered) == 0 && len(c.Purges) == 0 && c.Settled == nil
 }
 
 // Wake returns whom the changes concern, and whether they concern anybody.
@@ -235,11 +285,23 @@ func (c *Changes) Wake() (store.Wake, bool) {
 	return store.Wake{Recipients: recipients.list}, len(recipients.list) > 0
 }
 
+// Replay is a result that lacks its Prior: what is stored, but for what writes before
+// it in the group have changed.
+type Replay struct {
+	result  int
+	eraseAt int64
+	token   *string // nil: the stored one
+}
+
 // SetPrior gives the results of replays of one alert version their Prior.
 func (c *Changes) SetPrior(key AlertKey, a store.Alert) {
-	for _, i := range c.Replays[key] {
+	for _, r := range c.Replays[key] {
 		prior := a
-		c.Results[i].Prior, c.Results[i].Index = &prior, a.LogIndex
+		prior.EraseAt = r.eraseAt
+		if r.token != nil {
+			prior.Token = *r.token
+		}
+		c.Results[r.result].Prior, c.Results[r.result].Index = &prior, a.LogIndex
 	}
 	delete(c.Replays, key)
 }

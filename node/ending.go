@@ -1,0 +1,269 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/feed"
+	"github.com/entente-hub/entente/api/problem"
+	"github.com/entente-hub/entente/node/store"
+)
+
+// What is held of an alert ends by a recall, by a later version that does not release
+// it any more, or by time. What has ended is erased: in the transaction that stores what
+// ended it, or by the sweep when the time has come, with a receipt in that transaction.
+
+// end is one reason for which portions of a version are erased.
+type end struct {
+	alertKey
+	version int
+	digest  string
+	cause   feed.Cause
+}
+
+// ends collects what is to be erased in one transaction.
+type ends struct {
+	at     int64 // the moment, seconds since 1970-01-01 UTC
+	purges map[end]map[alert.PortionID]bool
+}
+
+func endsAt(at int64) *ends { return &ends{at, make(map[end]map[alert.PortionID]bool)} }
+
+// judge marks in a history what has ended by now. A receipt names a portion of a version
+// once no delivery of that has anything of it any more.
+func (x *ends) judge(key alertKey, h history) {
+	var recalled bool
+	var standing map[alert.PortionID]bool // released as content by all later versions; nil: there are none
+	for _, v := range slices.Backward(slices.Sorted(maps.Keys(h))) {
+		ended := make(map[alert.PortionID]feed.Cause)
+		for _, e := range h[v] {
+			for p, r := range e.held {
+				switch {
+				case recalled:
+					ended[p] = feed.Recalled
+				case standing != nil && !standing[p]:
+					ended[p] = feed.Superseded
+				case endOf(r, e.expires) <= x.at:
+					if ended[p] == "" {
+						ended[p] = feed.Ended
+					}
+				default:
+					continue
+				}
+				e.gone[p] = true
+				delete(e.held, p)
+			}
+		}
+		for p, cause := range ended {
+			if !slices.ContainsFunc(h[v], func(e *entry) bool { _, left := e.held[p]; return left }) {
+				x.receipt(end{key, v, h[v][0].digest, cause}, p)
+			}
+		}
+		switch mode := h[v][0].recall; mode {
+		case alert.Purge:
+			recalled = true
+		case alert.CeaseUse: // what stood before stays, for nobody to read
+		default:
+			standing = h.content(v, standing)
+		}
+	}
+}
+
+// content returns what a version has released as content, of what all later ones have.
+func (h history) content(v int, standing map[alert.PortionID]bool) map[alert.PortionID]bool {
+	all := make(map[alert.PortionID]bool)
+	for _, e := range h[v] {
+		for p, content := range e.released {
+			if content && (standing == nil || standing[p]) {
+				all[p] = true
+			}
+		}
+	}
+	return all
+}
+
+func (x *ends) receipt(e end, p alert.PortionID) {
+	if x.purges[e] == nil {
+		x.purges[e] = make(map[alert.PortionID]bool)
+	}
+	x.purges[e][p] = true
+}
+
+// receipts returns what there is to sign, in a fixed order.
+func (x *ends) receipts() []store.Purge {
+	var list []store.Purge
+	for e, portions := range x.purges {
+		list = append(list, store.Purge{Originator: e.originator, ID: e.id, Version: e.version, Digest: e.digest, Cause: e.cause,
+			Portions: slices.Sorted(maps.Keys(portions)), At: x.at})
+	}
+	slices.SortFunc(list, func(a, b store.Purge) int {
+		return cmp.Or(cmp.Compare(a.Originator, b.Originator), cmp.Compare(a.ID, b.ID), a.Version-b.Version, cmp.Compare(a.Cause, b.Cause))
+	})
+	return list
+}
+
+// Bounds of one turn of the sweep.
+const (
+	sweepBatch = 64               // deliveries, and alerts of the outbox, looked at in one transaction
+	sweepNap   = time.Minute      // the longest time after which the clock is looked at again
+	sweepSoon  = time.Millisecond // the shortest
+	damagedNap = 24 * 60 * 60     // seconds after which what can not be read is tried again
+)
+
+// sweepStep erases a batch of what has ended by time, signs what could not be signed
+// before, and has the database give up what was erased. It erases nothing by a clock
+// that is ahead of the hub's by more than alert.MaxSkew: nothing would bring it back.
+func (n *Node) sweepStep(ctx context.Context) (more bool, err error) {
+	now := n.Now()
+	if by := n.health.ahead(now); by > alert.MaxSkew {
+		return false, problem.New(problem.Unavailable, "the node's clock is ahead of the hub's by %s, where %s is allowed: nothing is erased by it",
+			by.Round(time.Second), alert.MaxSkew)
+	}
+	more, err = n.sweepInbox(ctx, now.Unix())
+	if err == nil && !more {
+		more, err = n.sweepOutbox(ctx, now.Unix())
+	}
+	if err != nil || more {
+		return more, err
+	}
+	scrubbed := n.scrub(ctx)
+	more, err = n.signLate(ctx)
+	return more, errors.Join(scrubbed, err)
+}
+
+// scrub has the database give up what was erased. Nothing is erased meanwhile, so that
+// what is noted is seen.
+func (n *Node) scrub(ctx context.Context) error {
+	n.ending.Lock()
+	defer n.ending.Unlock()
+	if !n.unscrubbed.Load() {
+		return nil
+	}
+	err := n.Store.Scrub(ctx)
+	n.unscrubbed.Store(err != nil)
+	return err
+}
+
+// untilDue is how long the sweep may rest.
+func (n *Node) untilDue(ctx context.Context) time.Duration {
+	due, err := n.Store.NextDue(ctx)
+	if err != nil || due == 0 {
+		return sweepNap
+	}
+	return min(max(time.Unix(due, 0).Sub(n.Now()), sweepSoon), sweepNap)
+}
+
+func (n *Node) sweepInbox(ctx context.Context, at int64) (more bool, err error) {
+	n.ending.Lock()
+	defer n.ending.Unlock()
+	due, err := n.Store.Due(ctx, at, sweepBatch)
+	if err != nil || len(due) == 0 {
+		return false, err
+	}
+	x := endsAt(at)
+	e := store.Erase{}
+	seen := make(map[alertKey]bool)
+	for _, d := range due {
+		key := alertKey{d.Originator, d.ID}
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
+		h, err := n.historyOf(ctx, key)
+		if errors.Is(err, errDamaged) {
+			if err := n.damaged(ctx, &e, d, at, err); err != nil {
+				return false, err
+			}
+			delete(seen, key) // what else of it is due is put off too
+			continue
+		} else if err != nil {
+			return false, err
+		}
+		x.judge(key, h)
+		e.Erasures = append(e.Erasures, h.erasures(at)...)
+	}
+	if e.Purges, err = n.signPurges(ctx, x.receipts(), at); err != nil {
+		n.Log.WarnContext(ctx, "what has ended is erased, and the receipts are signed later", "error", err.Error())
+	}
+	n.erased()
+	if err := n.Store.Erase(ctx, e); err != nil {
+		return false, err
+	}
+	if len(e.Purges) > 0 {
+		wake(n.woken.acks)
+	}
+	return true, nil
+}
+
+// damaged puts off what can not be read, with an alarm, so that it keeps nothing else
+// from being erased. It is not served either: see stored.
+func (n *Node) damaged(ctx context.Context, e *store.Erase, d store.Due, at int64, why error) error {
+	e.Erasures = append(e.Erasures, store.Erasure{Seq: d.Seq, Left: func(i store.Item) (store.Item, error) {
+		i.Due = at + damagedNap
+		return i, nil
+	}})
+	return n.raise(ctx, store.AlarmFeed, nil, "what has ended of %s's alert %s can not be erased: %w", d.Originator, d.ID, why)
+}
+
+// erasures returns what erases all that is marked of what is stored. What was due by a
+// moment is looked at too, to say when it is due next.
+func (h history) erasures(at int64) []store.Erasure {
+	var list []store.Erasure
+	for _, v := range slices.Sorted(maps.Keys(h)) {
+		for _, e := range h[v] {
+			if e.page != nil || len(e.gone) == 0 && (e.due == 0 || e.due > at) {
+				continue
+			}
+			list = append(list, store.Erasure{Seq: e.seq, Left: func(i store.Item) (store.Item, error) { return without(i, e.gone) }})
+		}
+	}
+	return list
+}
+
+// erased notes, before that is tried, that something is erased, which the database is to
+// give up: it may be written where the answer is an error.
+func (n *Node) erased() {
+	n.unscrubbed.Store(true)
+	wake(n.woken.sweep)
+}
+
+// sweepOutbox erases the member's own alerts that have expired, but for what they have
+// signed. What is still to be sent is whole until it is known what became of it.
+func (n *Node) sweepOutbox(ctx context.Context, at int64) (more bool, err error) {
+	due, err := n.Store.DueOutgoing(ctx, at, sweepBatch)
+	if err != nil || len(due) == 0 {
+		return false, err
+	}
+	var e store.Erase
+	for _, o := range due {
+		x := store.OutgoingErasure{ID: o.ID, Version: o.Version, Digest: o.Digest, Token: o.Token}
+		p, err := clearPart(o.Token)
+		switch {
+		case err != nil:
+			x.Due = at + damagedNap
+			if err := n.raise(ctx, store.AlarmFeed, nil, "version %d of alert %s in the outbox can not be erased: %w", o.Version, o.ID, err); err != nil {
+				return false, err
+			}
+		case p.Expires > at:
+			x.Due = p.Expires
+		default:
+			x.Token = signedPart(o.Token) + "~"
+		}
+		e.Outgoing = append(e.Outgoing, x)
+	}
+	n.erased()
+	return true, n.Store.Erase(ctx, e)
+}
+
+// unexpired returns an outgoing alert without what is to be erased by now.
+func (n *Node) unexpired(o *store.Outgoing) *store.Outgoing {
+	if p, err := clearPart(o.Token); err == nil && o.State != store.Queued && p.Expires <= n.Now().Unix() {
+		o.Token = signedPart(o.Token) + "~"
+	}
+	return o
+}

@@ -1,0 +1,291 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/feed"
+	"github.com/entente-hub/entente/api/strictjson"
+	"github.com/entente-hub/entente/node/store"
+	"github.com/entente-hub/entente/trust"
+)
+
+// kept is a delivery as it is stored since something of it was erased. Nothing is left
+// of the portions of Erased but what the signature covers: the facts of their release
+// tell later what a version had released.
+type kept struct {
+	Delivery feed.Delivery  `json:"delivery"` // with what is left
+	Erased   []feed.Release `json:"erased"`
+}
+
+// errDamaged: what is stored is not what was received. Only a hand on the database, or a
+// broken disk, does that.
+var errDamaged = errors.New("damaged")
+
+func damagedItem(seq int64, err error) error {
+	return fmt.Errorf("item %d of the inbox is %w: %w", seq, errDamaged, err)
+}
+
+// stored reads a delivery out of the database, whole or what is left of it. What was
+// stored is what is read, or it is an error.
+func stored(i store.Item) (kept, error) {
+	digest := i.Digest
+	if i.Kept != "" {
+		digest = i.Kept
+	}
+	if digestOf(string(i.Delivery)) != digest {
+		return kept{}, errors.New("it is not what was received")
+	}
+	var k kept
+	into := any(&k)
+	if i.Kept == "" {
+		into = &k.Delivery
+	}
+	err := strictjson.Unmarshal(i.Delivery, into)
+	return k, err
+}
+
+// clearPart reads the signed payload of an alert that was verified before.
+func clearPart(token string) (alert.Payload, error) {
+	raw, err := jwsPayload(signedPart(token))
+	if err != nil {
+		return alert.Payload{}, err
+	}
+	return alert.ParsePayload(raw)
+}
+
+// jwsPayload returns the payload of a compact JWS that was verified before.
+func jwsPayload(jws string) ([]byte, error) {
+	parts := strings.SplitN(jws, ".", 3)
+	if len(parts) != 3 {
+		return nil, errors.New("no compact JWS")
+	}
+	return base64.RawURLEncoding.Strict().DecodeString(parts[1])
+}
+
+// endOf is when a release ends, in seconds since 1970-01-01 UTC: content with the time
+// for which it may be held, which lies within its label's retention and its alert's
+// validity, and existence with the alert.
+func endOf(r feed.Release, expires int64) int64 {
+	if r.Kind == feed.Content && r.Obligations != nil {
+		return min(r.Obligations.HoldUntil, expires)
+	}
+	return expires
+}
+
+// nextEnd is when the first of some releases ends; 0: there are none.
+func nextEnd(releases []feed.Release, expires int64) int64 {
+	next := int64(0)
+	for _, r := range releases {
+		if end := endOf(r, expires); next == 0 || end < next {
+			next = end
+		}
+	}
+	return next
+}
+
+// without returns what is left of an item once portions are erased.
+func without(i store.Item, gone map[alert.PortionID]bool) (store.Item, error) {
+	k, err := stored(i)
+	if err != nil {
+		return store.Item{}, damagedItem(i.Seq, err)
+	}
+	p, err := clearPart(k.Delivery.Alert)
+	if err != nil {
+		return store.Item{}, damagedItem(i.Seq, err)
+	}
+	left, kinds := []feed.Release{}, make(map[alert.PortionID]feed.Kind)
+	for _, r := range k.Delivery.Releases {
+		if gone[r.Portion] {
+			k.Erased = append(k.Erased, r)
+			continue
+		}
+		left, kinds[r.Portion] = append(left, r), r.Kind
+	}
+	i.Due = nextEnd(left, p.Expires)
+	if len(left) == len(k.Delivery.Releases) {
+		return i, nil // it was looked at too early
+	}
+	k.Delivery.Releases = left
+	if k.Delivery.Alert, err = trust.ReduceAlert(k.Delivery.Alert, kinds); err != nil {
+		return store.Item{}, damagedItem(i.Seq, err)
+	}
+	if i.Delivery, err = json.Marshal(k); err != nil {
+		return store.Item{}, err
+	}
+	i.Kept = digestOf(string(i.Delivery))
+	return i, nil
+}
+
+// entry is one delivery without its content.
+type entry struct {
+	seq      int64
+	version  int
+	digest   string // of the alert's signed part
+	previous string
+	recall   alert.RecallMode
+	expires  int64
+	released map[alert.PortionID]bool         // as content, erased since or not
+	held     map[alert.PortionID]feed.Release // what is left
+	gone     map[alert.PortionID]bool         // what is to be erased
+	due      int64                            // store.Item.Due
+	page     *store.Item                      // where it is not stored yet
+}
+
+func newEntry(i store.Item, k kept) (*entry, error) {
+	p, err := clearPart(k.Delivery.Alert)
+	if err != nil {
+		return nil, err
+	}
+	e := &entry{seq: i.Seq, version: i.Version, digest: i.SignedDigest, previous: p.Previous, expires: p.Expires, due: i.Due,
+		released: make(map[alert.PortionID]bool), held: make(map[alert.PortionID]feed.Release), gone: make(map[alert.PortionID]bool)}
+	if p.Recall != nil {
+		e.recall = p.Recall.Mode
+	}
+	for _, r := range k.Delivery.Releases {
+		e.held[r.Portion] = r
+		e.released[r.Portion] = r.Kind == feed.Content
+	}
+	for _, r := range k.Erased {
+		e.released[r.Portion] = e.released[r.Portion] || r.Kind == feed.Content
+	}
+	return e, nil
+}
+
+// alertKey names an alert.
+type alertKey struct {
+	originator alert.MemberID
+	id         alert.ID
+}
+
+// history is all deliveries of all versions of an alert, without content, by version
+// and then by place.
+type history map[int][]*entry
+
+// historyOf reads what is stored of an alert, a few deliveries at a time.
+func (n *Node) historyOf(ctx context.Context, key alertKey) (history, error) {
+	versions, err := n.Store.Versions(ctx, key.originator, key.id)
+	if err != nil {
+		return nil, err
+	}
+	h := make(history)
+	for _, v := range versions {
+		for after := int64(0); ; {
+			items, err := n.Store.Handed(ctx, key.originator, key.id, v, after, inboxChunk)
+			if err != nil {
+				return nil, err
+			}
+			if len(items) == 0 {
+				break
+			}
+			for _, i := range items {
+				after = i.Seq
+				k, err := stored(i)
+				if err != nil {
+					return nil, damagedItem(i.Seq, err)
+				}
+				e, err := newEntry(i, k)
+				if err != nil {
+					return nil, damagedItem(i.Seq, err)
+				}
+				h[v] = append(h[v], e)
+			}
+		}
+	}
+	return h, nil
+}
+
+// touched is an alert of which a page brings something.
+type touched struct {
+	new    []*entry // of the page so far
+	stored []int    // the versions that are stored
+	all    history  // with new; nil: what is stored was not needed yet
+}
+
+// settle finds what the items of a page end, of what is stored and of one another, by
+// their order: where pages begin and end makes no difference. What has ended by the
+// time at which it comes is never stored.
+func (n *Node) settle(ctx context.Context, r *store.Reception, at int64) error {
+	x := endsAt(at)
+	alerts := make(map[alertKey]*touched)
+	for i := range r.Items {
+		item := &r.Items[i]
+		if item.Delivery == nil {
+			continue
+		}
+		key := alertKey{item.Originator, item.ID}
+		t := alerts[key]
+		if t == nil {
+			versions, err := n.Store.Versions(ctx, key.originator, key.id)
+			if err != nil {
+				return err
+			}
+			t = &touched{stored: versions}
+			alerts[key] = t
+		}
+		if err := n.touch(ctx, x, key, t, item); err != nil {
+			return err
+		}
+	}
+	for _, key := range keysOf(alerts) {
+		t := alerts[key]
+		for _, e := range t.new {
+			if len(e.gone) == 0 {
+				continue
+			}
+			left, err := without(*e.page, e.gone)
+			if err != nil {
+				return err
+			}
+			*e.page = left
+		}
+		r.Erasures = append(r.Erasures, t.all.erasures(at)...)
+	}
+	r.Purges = x.receipts()
+	return nil
+}
+
+// touch adds an item of a page to what is held of its alert.
+func (n *Node) touch(ctx context.Context, x *ends, key alertKey, t *touched, item *store.Item) error {
+	k, err := stored(*item)
+	if err != nil {
+		return err
+	}
+	e, err := newEntry(*item, k)
+	if err != nil {
+		return err
+	}
+	item.Recall, item.Due = e.recall, nextEnd(k.Delivery.Releases, e.expires)
+	e.due, e.page = item.Due, item
+	t.new = append(t.new, e)
+	alone := func(v int) bool { return v == e.version }
+	if t.all != nil {
+		t.all[e.version] = append(t.all[e.version], e)
+	} else if e.due != 0 && e.due <= x.at || slices.ContainsFunc(t.stored, func(v int) bool { return !alone(v) }) ||
+		slices.ContainsFunc(t.new, func(o *entry) bool { return !alone(o.version) }) {
+		if t.all, err = n.historyOf(ctx, key); err != nil {
+			return err
+		}
+		for _, o := range t.new {
+			t.all[o.version] = append(t.all[o.version], o)
+		}
+	}
+	if t.all != nil {
+		x.judge(key, t.all)
+	}
+	return nil
+}
+
+func keysOf(alerts map[alertKey]*touched) []alertKey {
+	return slices.SortedFunc(maps.Keys(alerts), func(a, b alertKey) int {
+		return cmp.Or(cmp.Compare(a.originator, b.originator), cmp.Compare(a.id, b.id))
+	})
+}
