@@ -29,17 +29,18 @@ func testRacingVersions(t *testing.T, open opener) {
 		}
 		return nil
 	})
-	s, ended := handles[1], 0
+	s, ended, held := handles[1], 0, 0
 	for n := range alerts {
 		last, err := s.StandingAlert(ctx, 0, "XA", id(n))
-		if err != nil || last.Version < 2 {
-			t.Fatalf("alert %d: %+v, %v", n, last, err)
+		if err != nil {
+			t.Fatalf("alert %d: %v", n, err)
 		}
 		ended += last.Version - 1
 		holders, err := s.Holders(ctx, "XA", id(n))
-		if err != nil || len(holders) == 0 {
-			t.Fatalf("alert %d: %d holders: %v", n, len(holders), err)
+		if err != nil {
+			t.Fatalf("alert %d: %v", n, err)
 		}
+		held += len(holders)
 		has := make(map[alert.MemberID]bool)
 		for _, h := range holders {
 			has[h.Recipient] = has[h.Recipient] || h.Version == last.Version
@@ -63,6 +64,9 @@ func testRacingVersions(t *testing.T, open opener) {
 				t.Errorf("%s: %d pending, feed %+v: %v", r, len(p), f, err)
 			}
 		}
+	}
+	if ended == 0 || held == 0 { // of each alone it is left to chance
+		t.Errorf("%d versions have ended, %d were handed over: the test has no bite", ended, held)
 	}
 	due, err := s.Due(ctx, math.MaxInt64, store.Place{}, math.MaxInt32)
 	over := 0
