@@ -13,7 +13,7 @@ import (
 	"os"
 	"path/filepath"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite"
 )
 
 // busyTimeout is how long a statement waits for another process's lock, in
@@ -44,11 +44,11 @@ func Open(ctx context.Context, path string, migrations fs.FS, readers int) (*Fil
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
 	f := new(File)
-	if f.Write, err = sql.Open("sqlite", dsn(path, "_txlock", "immediate")); err != nil {
+	if f.Write, err = openDB(dsn(path, "_txlock", "immediate")); err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
 	f.Write.SetMaxOpenConns(1)
-	if f.Read, err = sql.Open("sqlite", dsn(path, "_query_only", "1")); err != nil {
+	if f.Read, err = openDB(dsn(path, "_query_only", "1")); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlite: %w", err), f.Write.Close())
 	}
 	f.Read.SetMaxOpenConns(readers)
@@ -107,6 +107,14 @@ func prepareFile(path string) (string, error) {
 		return "", fmt.Errorf("%s has mode %04o: it must be its owner's alone (0600)", path, perm)
 	}
 	return path, nil
+}
+
+func openDB(dsn string) (*sql.DB, error) {
+	c, err := sqlite.NewConnector(dsn)
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(preparing{c}), nil
 }
 
 func dsn(path, option, value string) string {
