@@ -154,11 +154,11 @@ func runBareRelay(b *testing.B, l setup.Layout, members []alert.MemberID, body [
 	own, outbox := bareClient(b, l, publisher), openBare(b, b.TempDir(), 1)
 	publish = func() string {
 		if _, err := outbox.Exec("INSERT INTO messages (body) VALUES (?)", body); err != nil {
-			b.Fatal(err)
+			b.Error(err)
 		}
 		seq, err := answerTo(own.Post(url+"/publish", "application/octet-stream", bytes.NewReader(body)))
 		if err != nil {
-			b.Fatal(err)
+			b.Error(err)
 		}
 		return string(seq)
 	}

@@ -33,16 +33,19 @@ import (
 // verified up to the originator's root, and with a bare relay of the same bytes
 // over the same TLS and with the same writes to SQLite, but without policy,
 // signatures, audit or acknowledgements. Everything runs in one process on one
-// machine, so that the cost of all nodes counts, not of one. Figures are in
-// milliseconds; "x" is how many times the product takes what the bare relay does,
-// and "relay" the part from the hub's admission on, without the publisher's outbox.
+// machine, so that the cost of all nodes counts, not of one. Then NATS JetStream relays
+// as many messages of that size (tools/jetstreambench), in a process of its own. Figures
+// are in milliseconds; "x" is how many times the product takes what the bare relay does,
+// "js-x" what JetStream does, and "relay" the part from the hub's admission on, without
+// the publisher's outbox.
 func BenchmarkLatency(b *testing.B) {
+	jetStream := buildJetStream(b)
 	for _, nodes := range []int{10, 50} {
 		for _, pace := range []struct {
 			name   string
 			alerts int
 			every  time.Duration // 0: each when the one before has arrived everywhere
-		}{{"alone", 100, 0}, {"20-a-second", 200, time.Second / 20}} {
+		}{{"alone", 100, 0}, {"20-a-second", 400, time.Second / 20}, {"100-a-second", 1000, time.Second / 100}} {
 			b.Run(fmt.Sprintf("nodes=%d/%s", nodes, pace.name), func(b *testing.B) {
 				for b.Loop() {
 					layout, members := benchFederation(b, nodes)
@@ -52,24 +55,27 @@ func BenchmarkLatency(b *testing.B) {
 					stop()
 					relay := rec.since(b, admissions(b, layout))
 					rec = newRecorder(nodes)
-					publish, stop = runBareRelay(b, layout, members, sample(), rec)
+					body := sample()
+					publish, stop = runBareRelay(b, layout, members, body, rec)
 					bare := rec.measure(b, pace.alerts, pace.every, publish)
 					stop()
-					report(b, product, relay, bare)
+					report(b, product, relay, bare, jetStream(b, nodes, pace.alerts, len(body), pace.every))
 				}
 			})
 		}
 	}
 }
 
-func report(b *testing.B, product, relay, bare []time.Duration) {
+func report(b *testing.B, product, relay, bare, jetStream []time.Duration) {
 	b.ReportMetric(0, "ns/op") // a whole run, which says nothing
 	for _, p := range []int{50, 99} {
-		x, y := percentile(product, p), percentile(bare, p)
+		x, y, z := percentile(product, p), percentile(bare, p), percentile(jetStream, p)
 		b.ReportMetric(x, fmt.Sprintf("p%d-ms", p))
 		b.ReportMetric(y, fmt.Sprintf("bare-p%d-ms", p))
 		b.ReportMetric(percentile(relay, p), fmt.Sprintf("relay-p%d-ms", p))
 		b.ReportMetric(x/y, fmt.Sprintf("p%d-x", p))
+		b.ReportMetric(z, fmt.Sprintf("js-p%d-ms", p))
+		b.ReportMetric(x/z, fmt.Sprintf("js-p%d-x", p))
 	}
 }
 
@@ -89,7 +95,7 @@ type recorder struct {
 }
 
 func newRecorder(subscribers int) *recorder {
-	return &recorder{subscribers: subscribers, seen: make(map[string]int), last: make(map[string]time.Time), complete: make(chan string, 1000)}
+	return &recorder{subscribers: subscribers, seen: make(map[string]int), last: make(map[string]time.Time), complete: make(chan string, 2000)}
 }
 
 func (r *recorder) arrived(key string) {
@@ -109,24 +115,31 @@ func (r *recorder) measure(b *testing.B, n int, every time.Duration, publish fun
 		r.await(b)
 	}
 	began := make(map[string]time.Time)
+	if every == 0 {
+		for range n {
+			due := time.Now()
+			began[publish()] = due
+			r.await(b)
+		}
+		return r.since(b, began)
+	}
+	var mu sync.Mutex
+	var publishers sync.WaitGroup
 	start := time.Now()
 	for i := range n {
-		due := time.Now()
-		if every > 0 {
-			// Lateness counts: who waits for a busy publisher waits as well.
-			due = start.Add(time.Duration(i) * every)
-			<-time.After(time.Until(due))
-		}
-		began[publish()] = due
-		if every == 0 {
-			r.await(b)
-		}
+		due := start.Add(time.Duration(i) * every)
+		<-time.After(time.Until(due))
+		publishers.Go(func() { // several users at once: none waits for another's answer
+			id := publish()
+			mu.Lock()
+			began[id] = due
+			mu.Unlock()
+		})
 	}
 	for range n {
-		if every > 0 {
-			r.await(b)
-		}
+		r.await(b)
 	}
+	publishers.Wait()
 	return r.since(b, began)
 }
 
@@ -223,7 +236,7 @@ func runProduct(b *testing.B, l setup.Layout, members []alert.MemberID, rec *rec
 	publish = func() string {
 		out, err := client.Publish(ctx, draft)
 		if err != nil {
-			b.Fatal(err)
+			b.Error(err)
 		}
 		return out.Id
 	}
