@@ -106,12 +106,14 @@ func share(b *testing.B, n int, tokens []string, do func(context.Context, string
 	return time.Since(start)
 }
 
-// fat is a signed alert of about 4 KiB.
-func (w *world) fat() string {
+// fat is a signed alert of XA's of about 4 KiB.
+func (w *world) fat() string { return w.fatBy("XA") }
+
+func (w *world) fatBy(m alert.MemberID) string {
 	w.Helper()
 	second, third := label("federation"), label("XB", "XC")
 	second.TLP, third.Handling = alert.Green, []alert.Handling{"H1"}
-	a := w.compose("XA", label("federation"), second, third, label("XD"))
+	a := w.compose(m, label("federation"), second, third, label("XD"))
 	for i := range a.Portions {
 		name := make([]byte, 70)
 		rand.Read(name)
