@@ -74,8 +74,9 @@ does not verify.`,
 	root.AddCommand(demoCommand(), initCommand(), hubCommand(), nodeCommand(), publishCommand(), draftCommand(), previewCommand(),
 		inboxCommand(), showCommand(), diffCommand(), outboxCommand(), recallCommand(), holdersCommand(),
 		statusCommand(), agreementCommand(), consentCommand(), emergencyCommand(), explainCommand(),
-		feedbackCommand(), requestCommand(), answerCommand(), refuseCommand(), requestsCommand(),
-		auditCommand(), backupCommand(), restoreCommand(), policyCommand(), versionCommand())
+		feedbackCommand(), requestCommand(), answerCommand(), refuseCommand(), requestsCommand(), delegationCommand(),
+		auditCommand(), holdCommand(), backupCommand(), restoreCommand(),
+		exportCommand(), courierCommand(), importCommand(), policyCommand(), versionCommand())
 	for _, c := range root.Commands() {
 		if c.Args == nil {
 			c.Args = noArgs

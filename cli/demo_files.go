@@ -66,16 +66,25 @@ func ignoreGone(err error) error {
 	return err
 }
 
-// keysOf returns the keys with which a node's database keeps what it has received of an
-// alert: nothing of that is stored in the clear, and to erase it is to overwrite its key.
-func keysOf(ctx context.Context, dataDir string, id alert.ID) (keys [][]byte, err error) {
-	u := url.URL{Scheme: "file", Path: filepath.Join(dataDir, "node.db"), RawQuery: "mode=ro"}
+// keyQuery says which keys a database has for an alert: nothing of its content is stored
+// in the clear, and to erase it is to overwrite its key. The hub has another key for what
+// is left of an alert then: that is none of these.
+type keyQuery struct{ file, query string }
+
+var (
+	hubKeys  = keyQuery{"hub.db", "SELECT k.key FROM alerts a JOIN erasable_keys k ON k.n = a.id WHERE a.alert = ? AND a.erase_at > 0"}
+	nodeKeys = keyQuery{"node.db", "SELECT k.key FROM inbox i JOIN erasable_keys k ON k.n = i.key WHERE i.id = ?"}
+)
+
+// read returns the keys in the database of a folder.
+func (q keyQuery) read(ctx context.Context, dataDir string, id alert.ID) (keys [][]byte, err error) {
+	u := url.URL{Scheme: "file", Path: filepath.Join(dataDir, q.file), RawQuery: "mode=ro"}
 	db, err := sql.Open("sqlite", u.String())
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = db.Close() }() // it was only read
-	rows, err := db.QueryContext(ctx, "SELECT k.key FROM inbox i JOIN erasable_keys k ON k.n = i.key WHERE i.id = ?", string(id))
+	rows, err := db.QueryContext(ctx, q.query, string(id))
 	if err != nil {
 		return nil, err
 	}

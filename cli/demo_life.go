@@ -268,64 +268,71 @@ func checkTakenBack(m alert.MemberID, a *nodeapi.ReceivedAlert) error {
 	return nil
 }
 
-// storedKeys are keys that have opened what nodes held of the alert.
-type storedKeys map[alert.MemberID][][]byte
+// storedKeys are keys that have opened what was held of the alert, by the folder of the
+// data.
+type storedKeys map[string][][]byte
 
-// holdSecrets checks that looking into the files finds what is there, and adds the keys
-// that open what the nodes of XB and XC hold now: there were nothing to be seen erased
-// otherwise.
+// holdSecrets looks for the keys that open what the hub and the nodes of XB and XC hold of
+// the alert now, and adds them: there were nothing to be seen erased otherwise.
 func (d *demo) holdSecrets(ctx context.Context, id alert.ID, stored storedKeys) error {
 	if d.dsn == "" {
-		if file, err := holdsTrace(d.hubCfg.DataDir, secrets["landing"]); err != nil || file == "" {
-			return errors.Join(err, fault("nothing of the alert is found in the files of the hub: it could not be seen to be erased"))
+		if err := stored.add(ctx, hubKeys, d.hubCfg.DataDir, id); err != nil {
+			return named("the database of the hub", err)
 		}
 	}
 	for _, m := range lifeHolders {
-		keys, err := keysOf(ctx, d.nodeCfg[m].DataDir, id)
-		if err != nil {
+		if err := stored.add(ctx, nodeKeys, d.nodeCfg[m].DataDir, id); err != nil {
 			return named("the database of "+string(m), err)
 		}
-		for _, key := range keys {
-			if file, err := holdsAny(d.nodeCfg[m].DataDir, [][]byte{key}); err != nil || file == "" {
-				return errors.Join(err, fault("a key of the alert is not found in the files of %s: it could not be seen to be erased", m))
-			}
-		}
-		if len(keys) == 0 {
-			return fault("nothing of the alert is found in the database of %s", m)
-		}
-		stored[m] = append(stored[m], keys...)
 	}
+	return nil
+}
+
+// add adds the keys that a database has for an alert, each of which is found in its files.
+func (s storedKeys) add(ctx context.Context, of keyQuery, dir string, id alert.ID) error {
+	keys, err := of.read(ctx, dir, id)
+	if err != nil {
+		return err
+	}
+	if len(keys) == 0 {
+		return fault("it holds nothing of the alert: nothing could be seen to be erased")
+	}
+	for _, key := range keys {
+		if file, err := holdsAny(dir, [][]byte{key}); err != nil || file == "" {
+			return errors.Join(err, fault("a key of the alert is not found in its files: it could not be seen to be erased"))
+		}
+	}
+	s[dir] = append(s[dir], keys...)
 	return nil
 }
 
 // eraseSecrets looks into the files of the hub and of all nodes but the author's, until
 // nothing of the alert is in them, nor anything that opens it.
 func (d *demo) eraseSecrets(ctx context.Context, stored storedKeys) error {
+	whose := ""
+	var dirs []string
+	if d.dsn == "" {
+		whose, dirs = "the hub and ", append(dirs, d.hubCfg.DataDir)
+	}
+	for _, cfg := range d.nodeCfg {
+		dirs = append(dirs, cfg.DataDir)
+	}
 	all := slices.Sorted(maps.Values(secrets))
-	gone := func(dir string, look func() (file string, err error)) error {
-		return d.until(ctx, fmt.Sprintf("what was recalled is still in %s", dir), func() (bool, error) {
-			file, err := look()
+	for _, dir := range dirs {
+		err := d.until(ctx, fmt.Sprintf("what was recalled is still in %s", dir), func() (bool, error) {
+			file, err := holdsTrace(dir, all...)
+			if err == nil && file == "" {
+				file, err = holdsAny(dir, stored[dir])
+			}
 			return err == nil && file == "", err
 		})
-	}
-	whose := ""
-	if dir := d.hubCfg.DataDir; d.dsn == "" {
-		whose = "the hub and "
-		if err := gone(dir, func() (string, error) { return holdsTrace(dir, all...) }); err != nil {
+		if err != nil {
 			return err
 		}
 	}
-	for m, cfg := range d.nodeCfg {
-		if err := gone(cfg.DataDir, func() (string, error) { return holdsTrace(cfg.DataDir, all...) }); err != nil {
-			return err
-		}
-		if err := gone(cfg.DataDir, func() (string, error) { return holdsAny(cfg.DataDir, stored[m]) }); err != nil {
-			return err
-		}
-	}
-	d.say("No file of %sthe nodes has a word of it left: their bytes were searched, in the clear and as they are sent, and for the\n"+
-		"keys with which the nodes of XB and XC kept it. XA's node, its author's, keeps it under a key of its own until it expires.\n"+
-		"What was signed stays, without content: the log below still verifies.", whose)
+	d.say("No file of %sthe nodes has a word of it left, nor a key that opens one: their bytes were searched, in the clear and as\n"+
+		"they are sent, and for the keys with which it was kept. XA's node, its author's, keeps it under a key of its own until it\n"+
+		"expires. What was signed stays, without content: the log below still verifies.", whose)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -101,7 +102,11 @@ func (f *draftAsk) show(w io.Writer, d *nodeapi.KeptDraft, err error) error {
 }
 
 // newDraft is what is to be added, as the command line says it.
-type newDraft struct{ objects, labels, supersedes, recall, mode, reason, feedback, purpose string }
+type newDraft struct {
+	objects, labels, supersedes, recall, mode, reason, feedback, purpose, publish string
+
+	delegate delegateFlags
+}
 
 func (f *newDraft) flags(c *cobra.Command) {
 	c.Flags().StringVar(&f.objects, "objects", "", "file of STIX 2.1 objects: a bundle, an object or an array")
@@ -111,24 +116,37 @@ func (f *newDraft) flags(c *cobra.Command) {
 	c.Flags().StringVar(&f.mode, "mode", string(alert.Purge), "with --recall: purge or cease-use")
 	c.Flags().StringVar(&f.reason, "reason", "", "with --recall: why, for its holders")
 	c.Flags().StringVar(&f.feedback, "feedback", "", "file of feedback, JSON as POST /v1/feedback takes it, in the place of --objects and --labels")
-	c.Flags().StringVar(&f.purpose, "purpose", "", "with --feedback: what the alert that it is about is read for")
+	c.Flags().StringVar(&f.purpose, "purpose", "", "with --feedback and --publish: what the alert that it is about is read for")
+	c.Flags().StringVar(&f.delegate.to, "delegate-to", "", "member that is to publish the alert as its own: see entente delegation")
+	c.Flags().StringVar(&f.delegate.precedence, "precedence", string(alert.Routine), "with --delegate-to: flash, immediate, priority or routine")
+	c.Flags().StringVar(&f.delegate.due, "due", "", "with --delegate-to: when it is to be published or refused, as 2027-03-01T12:00:00Z")
+	c.Flags().StringVar(&f.publish, "publish", "", "delegation, ORIGINATOR/ID, that is published, with or without --labels")
+	c.Flags().BoolVar(&f.delegate.checked, "checked", false, "with --delegate-to and --publish: every place in which the source is named was looked at")
 }
 
 // body reads the files.
 func (f *newDraft) body() (b nodeapi.NewDraft, err error) {
 	kinds := 0
-	for _, given := range []bool{f.objects != "" || f.labels != "" || f.supersedes != "", f.recall != "", f.feedback != ""} {
+	alone := f.objects != "" || f.labels != "" && f.publish == "" || f.supersedes != "" || f.delegate.to != ""
+	for _, given := range []bool{alone, f.recall != "", f.feedback != "", f.publish != ""} {
 		if given {
 			kinds++
 		}
 	}
 	switch {
 	case kinds != 1:
-		return b, usage("one of these is needed: --objects and --labels, --recall, --feedback")
+		return b, usage("one of these is needed: --objects and --labels, --recall, --feedback, --publish")
 	case (f.reason != "") != (f.recall != ""):
 		return b, usage("--recall and --reason go together")
-	case (f.purpose != "") != (f.feedback != ""):
-		return b, usage("--feedback and --purpose go together")
+	case (f.purpose != "") != (f.feedback != "" || f.publish != ""):
+		return b, usage("--purpose goes with --feedback and with --publish")
+	case (f.delegate.due != "" || f.delegate.precedence != string(alert.Routine)) && f.delegate.to == "":
+		return b, usage("--due and --precedence go with --delegate-to")
+	case f.delegate.checked && f.delegate.to == "" && f.publish == "":
+		return b, usage("--checked goes with --delegate-to and with --publish")
+	case f.publish != "":
+		b.Publication, err = f.publication()
+		return b, err
 	case f.recall != "":
 		b.Supersedes, b.Recall = &f.recall, &nodeapi.DraftRecall{Mode: alert.RecallMode(f.mode), Reason: f.reason}
 		return b, nil
@@ -150,7 +168,10 @@ func (f *newDraft) body() (b nodeapi.NewDraft, err error) {
 	if b.Objects, b.Plan = &d.Objects, &d.Plan; f.supersedes != "" {
 		b.Supersedes = &f.supersedes
 	}
-	return b, nil
+	if f.delegate.to != "" {
+		b.Delegate, err = f.delegate.body(time.Now())
+	}
+	return b, err
 }
 
 func draftAddCommand() *cobra.Command {
@@ -163,7 +184,8 @@ func draftAddCommand() *cobra.Command {
 policy included, but signs and sends nothing: the draft waits at the node until a
 releaser other than its author lets it go. Its author must be cleared for every portion.
 It may be an alert of its own, the next version of one with --supersedes, a recall with
---recall, or feedback.
+--recall, feedback, a delegation with --delegate-to, or the publication of one with
+--publish: see entente delegation.
 
 ` + labelFileHelp(),
 		Example: `  entente draft add --objects crossing.json --labels crossing.yaml --user ann --token-file ann.token --config nodes/XA/node.yaml

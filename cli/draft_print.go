@@ -50,6 +50,15 @@ func printContent(w io.Writer, d nodeapi.DraftContent) error {
 			printf(w, "asks     %s, by %s\n", given(d.Re.Precedence), d.Re.Due.Format(time.RFC3339))
 		}
 	}
+	if d.Delegate != nil {
+		printf(w, "asks     %s to publish it as its own, by these labels\n", d.Delegate.To)
+		if d.Delegate.Due != nil {
+			printf(w, "due      %s\n", d.Delegate.Due.Format(time.RFC3339))
+		}
+	}
+	if d.MadeOf != nil {
+		printf(w, "is       delegated by %s, as %s/%s\n", d.MadeOf.Originator, d.MadeOf.Originator, d.MadeOf.Id)
+	}
 	if d.Recall != nil || d.Plan == nil {
 		r := given(d.Recall)
 		return printf(w, "RECALL   %s\nbecause  %s\n", r.Mode, r.Reason)

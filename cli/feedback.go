@@ -308,5 +308,8 @@ func referring(re *nodeapi.AlertReference) string {
 	if re.Precedence != nil && re.Due != nil {
 		text += fmt.Sprintf(", %s, due %s", *re.Precedence, re.Due.UTC().Format(time.RFC3339))
 	}
+	if re.Published != nil {
+		text += ", published as " + *re.Published
+	}
 	return text
 }

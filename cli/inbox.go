@@ -131,6 +131,9 @@ func printInbox(w io.Writer, list []nodeapi.Received, byUser bool) error {
 		if re := referring(a.Re); re != "" {
 			parts = append(parts, "("+re+")")
 		}
+		if d := delegationOf(a.Delegate); d != "" {
+			parts = append(parts, "("+d+")")
+		}
 		if len(parts) == 0 {
 			parts = []string{"-"}
 		}
@@ -237,6 +240,9 @@ func printAlert(w io.Writer, a *nodeapi.ReceivedAlert) error {
 	if re := referring(s.Re); re != "" {
 		printf(w, "feedback   %s\n", re)
 	}
+	if d := delegationOf(s.Delegate); d != "" {
+		printf(w, "delegation %s\n", d)
+	}
 	if standing := standingOf(s); standing != current {
 		printf(w, "standing   %s\n", standing)
 	}
@@ -342,6 +348,9 @@ func printStatus(w io.Writer, s *nodeapi.Status) error {
 		{"requests", fmt.Sprintf("%d open and %d late to others, %d open and %d late from others", s.Requests.AskingOpen,
 			s.Requests.AskingLate, s.Requests.AskedOpen, s.Requests.AskedLate)},
 		{"revision", s.Revision},
+	}
+	if given(s.Offline) {
+		rows[2] = []string{"network", "none: entente export and entente import carry what there is"}
 	}
 	if s.LastContact != nil {
 		rows = append(rows, []string{"last contact", s.LastContact.Format(time.RFC3339)})

@@ -103,7 +103,7 @@ func TestRestoreInPlace(t *testing.T) {
 			entente(t, exitOK, "restore", "--in", again, "--dir", filepath.Join(t.TempDir(), "again"))
 		}
 	}
-	onlyIn(t, string(l), "authority", "hub", "hub-lost", "nodes", "statements")
+	onlyIn(t, string(l), "auditor", "authority", "hub", "hub-lost", "nodes", "statements")
 }
 
 // TestRestoreElsewhere: with none of what the configuration names outside.

@@ -178,6 +178,9 @@ func simulate(ctx context.Context, cfg hubserver.Config, c hub.Candidate, since 
 func printSimulation(w io.Writer, s hub.Simulation) error {
 	printf(w, "%d decisions on %d alerts since %s, %d distinct questions.\n", s.Decisions, s.Alerts, s.Since.Format(time.RFC3339), s.Labels)
 	printf(w, "%d would fall otherwise under the candidate; %d fall otherwise today than they did then.\n", s.Affected, s.Drifted)
+	if s.Erased > 0 {
+		printf(w, "%d log entries of that time are erased by retention: what they said was not replayed.\n", s.Erased)
+	}
 	if len(s.Changes) == 0 {
 		return nil
 	}

@@ -42,10 +42,13 @@ var commands = map[string]command{
 	"body":     args(3, cmdBody),
 	"send":     args(3, cmdSend),
 	"flip":     args(2, cmdFlip),
+	"empty":    args(2, cmdEmpty),
 	"truncate": args(1, cmdTruncate),
 	"restore":  args(2, cmdRestore),
 	"count":    args(3, cmdCount),
 	"unready":  args(2, cmdUnready),
+	"offline":  args(1, cmdOffline),
+	"spoil":    args(2, cmdSpoil),
 	"hup":      args(0, cmdHup),
 	"says":     args(2, cmdSays),
 	"type":     args(2, cmdType),
@@ -306,6 +309,13 @@ func cmdFlip(ts *testscript.TestScript, args []string) {
 	change(ts, args[0], 1, `UPDATE log_entries SET leaf = CAST(replace(CAST(leaf AS TEXT), substr(CAST(leaf AS TEXT), 1, 53),
 		substr(CAST(leaf AS TEXT), 1, 52) || (9 - substr(CAST(leaf AS TEXT), 53, 1))) AS BLOB)
 		WHERE idx = (SELECT min(idx) FROM log_entries WHERE CAST(leaf AS TEXT) LIKE ?)`, `{"v":1,"salt":"%","at":%"kind":"`+args[1]+`"%`)
+}
+
+// empty DATABASE KIND: erases what the first entry of a kind says, as the hub does where the
+// registry says so.
+func cmdEmpty(ts *testscript.TestScript, args []string) {
+	change(ts, args[0], 1, `UPDATE log_entries SET leaf = x'' WHERE idx =
+		(SELECT min(idx) FROM log_entries WHERE CAST(leaf AS TEXT) LIKE ?)`, `{"v":1,"salt":"%","at":%"kind":"`+args[1]+`"%`)
 }
 
 // truncate DATABASE: takes the last entry of the hub's log away, and sets its head

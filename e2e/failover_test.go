@@ -266,3 +266,8 @@ func (v *verdict) tally(tr *traffic) string {
 	return fmt.Sprintf("%d alerts taken by nodes, %d receipts, %d of them lost; %d items in inboxes, %d twice; %d log entries verified",
 		taken, receipts, lost, items, twice, len(v.entries))
 }
+
+// pause waits up to limit.
+func pause(rnd *rand.Rand, limit time.Duration) {
+	<-time.After(time.Duration(rnd.Int64N(int64(limit))))
+}

@@ -79,14 +79,11 @@ type verdict struct {
 	outbox  map[alert.MemberID][]published // in the order of publishing
 	entries []logged
 	key     keys.PublicKey // the hub's
-	// mayVary names portions whose releases depend on when a statement came into
-	// force: of an alert with one of them a member may hold less.
-	mayVary []alert.PortionID
 }
 
 // check ends every part with SIGKILL, opens what they leave behind, and holds it all
 // against what was published and what must become of it. It returns what it opened.
-func (f *world) check(tr *traffic, notes [][]byte, mayVary ...alert.PortionID) *verdict {
+func (f *world) check(tr *traffic, notes [][]byte) *verdict {
 	t := f.t
 	t.Helper()
 	f.checkReadable()
@@ -101,7 +98,7 @@ func (f *world) check(tr *traffic, notes [][]byte, mayVary ...alert.PortionID) *
 		h.kill()
 	}
 	v := &verdict{t: t, f: f, key: f.hubKey(), hub: f.openHubStore(), nodes: make(map[alert.MemberID]nodestore.Store),
-		outbox: make(map[alert.MemberID][]published), mayVary: mayVary}
+		outbox: make(map[alert.MemberID][]published)}
 	for _, m := range f.members {
 		v.nodes[m] = f.openNodeStore(m)
 	}
@@ -289,48 +286,22 @@ func (v *verdict) checkInbox(m alert.MemberID) {
 		delete(released, item.Seq)
 	}
 	for seq, e := range released {
-		if v.varies(e.Releases) { // withheld when it was asked for again
-			continue
-		}
 		v.t.Errorf("inbox of %s: item %d, released by entry %d, is not there", m, seq, e.at)
 	}
 	for from, list := range v.outbox {
 		var order []alert.ID
 		for _, p := range list {
-			if diff := cmp.Diff(p.want[m], have[p.name]); diff != "" && !v.lessOfVarying(p.want, m, have[p.name]) {
+			if diff := cmp.Diff(p.want[m], have[p.name]); diff != "" {
 				v.t.Errorf("inbox of %s, %v: right (-), held (+):\n%s", m, p.name, diff)
 			}
 			if have[p.name] != nil {
 				order = append(order, p.id)
 			}
 		}
-		if diff := cmp.Diff(order, got[from]); diff != "" && len(v.mayVary) == 0 {
+		if diff := cmp.Diff(order, got[from]); diff != "" {
 			v.t.Errorf("inbox of %s: in %s's order (-), as it came (+):\n%s", m, from, diff)
 		}
 	}
-}
-
-// varies reports whether a delivery holds a portion that a statement may withdraw.
-func (v *verdict) varies(list []feed.Release) bool {
-	return slices.ContainsFunc(list, func(r feed.Release) bool { return slices.Contains(v.mayVary, r.Portion) })
-}
-
-// lessOfVarying reports whether a member holds less of an alert than it should where
-// that may be, as the alert has a portion that varies, and nothing more.
-func (v *verdict) lessOfVarying(want releases, m alert.MemberID, have map[alert.PortionID]feed.Kind) bool {
-	may := false
-	for p, kind := range want[m] {
-		may = may || slices.Contains(v.mayVary, p)
-		if have[p] != "" && have[p] != kind {
-			return false
-		}
-	}
-	for p := range have {
-		if want[m][p] == "" {
-			return false
-		}
-	}
-	return may
 }
 
 // recorded returns what the log says that a member got, by sequence number.

@@ -14,9 +14,11 @@
 //   - TestFailover: PostgreSQL under Patroni on etcd, two hubs, and each part of it
 //     killed in turn while all publish; takes minutes and Debian's packages:
 //     go test ./e2e -run Failover -failover 1 -v -timeout 0
-//   - TestSoak: random publishing, kills and changes of statements for as long as
-//     one likes:
-//     go test ./e2e -run Soak -soak 10m -seed 7 -timeout 0
+//   - TestUnderFire: alerts' whole lives while processes, disks, links, clocks,
+//     PostgreSQL and statements are struck by a schedule; what is left is checked by
+//     package firecheck, which shares no code with what it checks. A minute, or as
+//     long as one likes:
+//     go test ./e2e -run UnderFire -fire 30m -seed 7 -v -timeout 0
 //
 // Random choices come from one seed, which every test prints; -seed repeats them.
 package e2e_test
@@ -37,10 +39,7 @@ import (
 	"github.com/entente-hub/entente/hub/store/pgtest"
 )
 
-var (
-	seedFlag = flag.Uint64("seed", 0, "seed of all random choices; 0: a fresh one")
-	soakFlag = flag.Duration("soak", 0, "how long TestSoak runs; 0: not at all")
-)
+var seedFlag = flag.Uint64("seed", 0, "seed of all random choices; 0: a fresh one")
 
 // suite stops the PostgreSQL server, if one was started, after the tests.
 type suite struct{ m *testing.M }
@@ -50,7 +49,7 @@ func (s suite) Run() int { return pgtest.Main(s.m) }
 // TestMain makes the test binary the entente command when it is called by that
 // name, which it is from a folder that comes first in PATH.
 func TestMain(m *testing.M) {
-	testscript.Main(suite{m}, map[string]func(){"entente": entente})
+	testscript.Main(suite{m}, map[string]func(){"entente": entente, clockCommand: ententeClock, farCommand: ententeFar})
 }
 
 // entente does what main.go does, and ends when the test process does.

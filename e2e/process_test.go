@@ -19,6 +19,8 @@ type process struct {
 	ops  string // address of /healthz and /readyz
 	log  string // file
 
+	command string // as which the test binary is started
+
 	cmd    *exec.Cmd // nil while it is not running
 	exited chan struct{}
 }
@@ -26,7 +28,7 @@ type process struct {
 // newProcess returns a process that is not running yet, and is not left running
 // when the test ends. Its log is shown if the test has failed.
 func newProcess(t testing.TB, dir, name, ops string, args ...string) *process {
-	p := &process{t: t, name: name, args: args, ops: ops, log: filepath.Join(dir, name+".log")}
+	p := &process{t: t, name: name, args: args, ops: ops, log: filepath.Join(dir, name+".log"), command: "entente"}
 	t.Cleanup(func() {
 		if p.cmd != nil {
 			p.kill()
@@ -55,7 +57,7 @@ func (p *process) start() {
 		p.t.Fatal(err)
 	}
 	defer log.Close() // the child has its own
-	p.cmd = exec.Command("entente", p.args...)
+	p.cmd = exec.Command(p.command, p.args...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)

@@ -31,12 +31,19 @@ const (
 	eraseNap  = 10 * time.Second // between looks at what time has ended
 )
 
-// eraseAlways erases what is due until ctx ends.
+// eraseAlways erases what is due until ctx ends, and sees to it that nothing is left of
+// that in files and in memory.
 func (h *Hub) eraseAlways(ctx context.Context) {
 	for {
 		if err := h.eraseDue(ctx); err != nil && ctx.Err() == nil {
 			h.Log.Error("what has ended could not be erased; it is tried again", "error", err.Error())
 		}
+		if clean, err := h.Store.Scrub(ctx); err != nil && ctx.Err() == nil {
+			h.Log.Warn("what was erased can still be read from the database's files; it is tried again", "error", err.Error())
+		} else if err == nil {
+			h.Metrics.scrubbed(clean)
+		}
+		h.views.age(h.Now())
 		timer := time.NewTimer(eraseNap)
 		select {
 		case <-h.eraser.wake:
@@ -54,7 +61,11 @@ func (h *Hub) eraseAlways(ctx context.Context) {
 // from being erased.
 func (h *Hub) eraseDue(ctx context.Context) error {
 	var faults []error
-	now := h.Now().Unix()
+	until, err := h.believed(ctx)
+	if err != nil {
+		return err
+	}
+	now := until.Unix()
 	for after := (store.Place{}); ; {
 		due, err := h.Store.Due(ctx, now, after, erasePage)
 		if err != nil {

@@ -166,8 +166,12 @@ func TestSuspendedAfterHandOverKeepsTheChain(t *testing.T) {
 	if _, _, err := w.Read(t.Context(), "XB", "XA", a.Subject, 1); problem.KindOf(err) != problem.NotFound {
 		t.Errorf("read: %v", err)
 	}
-	w.submitTo(w.Hub, w.suspension(false))
-	if diff := cmp.Diff(first.Items, w.poll("XB", 0).Items); diff != "" {
+	w.submitTo(w.Hub, w.suspension(false)) // it comes once more, in a place of its own
+	w.settle()
+	w.has(w.newer("XB", 2), map[alert.PortionID]feed.Kind{"p1": feed.Content})
+	last := w.poll("XB", 0)
+	w.checkPage("XB", 0, feed.ChainStart("XB"), last)
+	if diff := cmp.Diff(again.Items, last.Items[:2]); diff != "" {
 		t.Errorf("after the suspension has ended:\n%s", diff)
 	}
 	w.clock.advance(2 * time.Hour) // past exp

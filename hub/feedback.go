@@ -18,9 +18,12 @@ import (
 const maxChain = 8
 
 // concerned reports whether an alert may go to a member at all: one that is feedback,
-// to the originator of what it refers to, and to those who would get any of that now.
+// to the originator of what it refers to, and to those who would get any of that now; a
+// delegation to nobody but the member that is to publish it, whatever widens a release.
 func (h *Hub) concerned(ctx context.Context, s *state, v *view, m alert.MemberID, depth int) (bool, error) {
 	switch {
+	case v.to != "":
+		return m == v.to, nil
 	case v.re == nil || m == v.re.Originator:
 		return true, nil
 	case depth >= maxChain:
@@ -88,7 +91,8 @@ func unknownReference() error {
 }
 
 // sameReference refuses a version that refers to something else than the one before:
-// whoever has that one is told of this one. A recall refers to nothing.
+// whoever has that one is told of this one. A recall refers to nothing, and is all that
+// follows a delegation.
 func (h *Hub) sameReference(ctx context.Context, a *trust.VerifiedAlert) error {
 	row, err := h.Store.Alert(ctx, a.Issuer, a.Subject, a.Version-1)
 	if errors.Is(err, store.ErrNotFound) {
@@ -99,6 +103,9 @@ func (h *Hub) sameReference(ctx context.Context, a *trust.VerifiedAlert) error {
 	v, err := h.views.of(*row)
 	if err != nil {
 		return problem.Wrap(problem.Internal, err, "")
+	}
+	if v.to != "" && a.Recall == nil {
+		return problem.New(problem.Fork, "nothing but a recall follows a delegation")
 	}
 	same := a.Re == nil && v.re == nil ||
 		a.Re != nil && v.re != nil && a.Re.Originator == v.re.Originator && a.Re.Alert == v.re.Alert && a.Re.Act == v.re.Act

@@ -41,7 +41,26 @@ type world struct {
 }
 
 // clock is the real one, moved by the test.
-type clock struct{ ahead atomic.Int64 }
+type clock struct {
+	ahead atomic.Int64
+	lag   atomic.Int64 // by which the database server's clock is behind
+	alone atomic.Bool  // the database has no server, or is asked itself
+	looks atomic.Int64 // how often erasers have asked it
+}
+
+// clocked is a store whose server has the test's clock.
+type clocked struct {
+	store.Store
+	clock *clock
+}
+
+func (c clocked) Clock(ctx context.Context) (time.Time, bool, error) {
+	c.clock.looks.Add(1)
+	if c.clock.alone.Load() {
+		return c.Store.Clock(ctx)
+	}
+	return c.clock.now().Add(-time.Duration(c.clock.lag.Load())), true, nil
+}
 
 func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
 func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
@@ -118,7 +137,7 @@ func (w *world) deps(st store.Store) hub.Deps {
 	if err != nil {
 		w.Fatal(err)
 	}
-	return hub.Deps{ID: "hub", Store: st, Signer: only(w, loadKeys(w, w.Layout.Hub(), "keys")),
+	return hub.Deps{ID: "hub", Store: clocked{st, w.clock}, Signer: only(w, loadKeys(w, w.Layout.Hub(), "keys")),
 		Authority: authority, Engine: engine, Now: w.clock.now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 }
 

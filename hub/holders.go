@@ -3,9 +3,12 @@ package hub
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/audit"
@@ -98,13 +101,13 @@ func (h *Hub) Purged(ctx context.Context, member alert.MemberID, purges []string
 func (h *Hub) storePurges(ctx context.Context, s *state, member alert.MemberID, purges []string) (int, error) {
 	var writes []store.Write
 	var refusal error
-	named := make(map[purged]map[alert.PortionID]bool)
+	told := make(map[purged]*words)
 	for _, jws := range purges {
 		var w store.Write
 		if w, refusal = h.readPurge(ctx, s, member, jws); refusal != nil {
 			break
 		}
-		if news, err := h.saysMore(ctx, w.Purge, named); err != nil {
+		if news, err := h.saysMore(ctx, w.Purge, told); err != nil {
 			return 0, err
 		} else if !news {
 			continue
@@ -117,28 +120,19 @@ func (h *Hub) storePurges(ctx context.Context, s *state, member alert.MemberID, 
 	return len(purges), nil
 }
 
-// saysMore reports whether a receipt names a portion that none of its member's for the
-// version has named: others are taken, and not stored. So there are no more of them than
-// portions.
-func (h *Hub) saysMore(ctx context.Context, p *store.Purge, named map[purged]map[alert.PortionID]bool) (bool, error) {
+// saysMore reports whether a receipt tells the originator anything that none of its
+// member's for the version does: that a portion was erased, or that it was erased after
+// it was handed over again. Others are taken, and not stored. So there are no more of them
+// than hand-overs of portions, and portions.
+func (h *Hub) saysMore(ctx context.Context, p *store.Purge, told map[purged]*words) (bool, error) {
 	key := purged{p.Recipient, p.Originator, p.ID, p.Version}
-	if named[key] == nil {
-		named[key] = make(map[alert.PortionID]bool)
-		stored, err := h.Store.Purges(ctx, p.Originator, p.ID)
-		if err != nil {
-			return false, unavailable(err)
-		}
-		for _, before := range stored {
-			if before.Recipient == p.Recipient && before.Version == p.Version {
-				if err := addPortions(named[key], before.Portions); err != nil {
-					return false, err
-				}
-			}
+	if told[key] == nil {
+		var err error
+		if told[key], err = h.wordsOf(ctx, key); err != nil {
+			return false, err
 		}
 	}
-	n := len(named[key])
-	err := addPortions(named[key], p.Portions)
-	return len(named[key]) > n, err
+	return told[key].add(p)
 }
 
 // purged names what a receipt is about.
@@ -148,15 +142,84 @@ type purged struct {
 	version               int
 }
 
-func addPortions(to map[alert.PortionID]bool, list string) error {
+// words is what receipts of a member say of a version: of each portion how late it was
+// erased at the latest; and since when it was had, each time that it was handed over. Both in
+// seconds since 1970-01-01 UTC.
+type words struct {
+	erased map[alert.PortionID]int64
+	had    map[alert.PortionID][]int64
+}
+
+// wordsOf reads what is stored of a version and a member.
+func (h *Hub) wordsOf(ctx context.Context, of purged) (*words, error) {
+	list, err := h.Store.Holders(ctx, of.originator, of.id)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	stored, err := h.Store.Purges(ctx, of.originator, of.id)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	w := &words{make(map[alert.PortionID]int64), make(map[alert.PortionID][]int64)}
+	for _, held := range list {
+		if held.Recipient != of.recipient || held.Version != of.version {
+			continue
+		}
+		var f facts
+		if err := json.Unmarshal(held.Facts, &f); err != nil {
+			return nil, problem.Wrap(problem.Internal, err, "")
+		}
+		since, err := hadSince(held, f)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range f.Releases {
+			w.had[r.Portion] = append(w.had[r.Portion], since)
+		}
+	}
+	for _, before := range stored {
+		if before.Recipient == of.recipient && before.Version == of.version {
+			if _, err := w.add(&before); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return w, nil
+}
+
+// hadSince is from when on a receipt counts for a hand-over, as its originator's node
+// reads it: by the member's own word it had not erased before it acknowledged; without that
+// the hub's clock says when, and the member's may be behind.
+func hadSince(held store.Holder, f facts) (int64, error) {
+	if held.Receipt == "" {
+		return f.ReleasedAt - int64(alert.MaxSkew/time.Second), nil
+	}
+	// It was verified when it was stored; what counts here is what it says.
+	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(held.Receipt+".", ".")[1])
+	if err != nil {
+		return 0, problem.Wrap(problem.Internal, err, "")
+	}
+	a, err := feed.Parse[feed.Ack](raw)
+	if err != nil {
+		return 0, problem.Wrap(problem.Internal, err, "")
+	}
+	return a.IssuedAt, nil
+}
+
+// add adds what a receipt says, and reports whether that is more.
+func (w *words) add(p *store.Purge) (more bool, err error) {
 	var portions []alert.PortionID
-	if err := json.Unmarshal([]byte(list), &portions); err != nil {
-		return problem.Wrap(problem.Internal, err, "")
+	if err := json.Unmarshal([]byte(p.Portions), &portions); err != nil {
+		return false, problem.Wrap(problem.Internal, err, "")
 	}
 	for _, id := range portions {
-		to[id] = true
+		before, named := w.erased[id]
+		more = more || !named || slices.ContainsFunc(w.had[id], func(since int64) bool { return before < since && since <= p.At })
+		if !named || p.At > before {
+			w.erased[id] = p.At
+		}
 	}
-	return nil
+	return more, nil
 }
 
 // readPurge verifies a purge receipt and that it is about what was handed over.

@@ -35,6 +35,7 @@ type Deps struct {
 	Now       func() time.Time // nil: time.Now
 	Log       *slog.Logger
 	Metrics   *Metrics // nil: none are kept
+	Quotas    Quotas
 }
 
 // Hub is the core. It is safe for concurrent use; several hubs may share a
@@ -50,6 +51,8 @@ type Hub struct {
 
 	resettler resettler
 	eraser    eraser
+	doubt     doubt
+	trimmer   trimmer
 
 	// calm is held by a hand-over that statements have overtaken again and again, so
 	// that no more come meanwhile; who brings one holds it for reading.
@@ -68,7 +71,7 @@ type state struct {
 	policy *policies.World
 	engine *policies.Engine // the rules in force; nil: this hub does not have them
 
-	recorded      sync.Map     // label digests whose decision stands in the log at this revision
+	recorded      sync.Map     // label digests whose decision stands in the log at this revision → rulings.day
 	recordedCount atomic.Int64 // bounds it
 }
 
@@ -85,9 +88,11 @@ func New(ctx context.Context, d Deps) (*Hub, error) {
 		return nil, errors.New("hub: checkpoints are signed with Ed25519 keys only")
 	}
 	d.Signer = keys.Batch(d.Signer)
+	d.Quotas = d.Quotas.orDefault()
 	h := &Hub{Deps: d, drain: make(chan struct{})}
 	h.resettler.wake = make(chan struct{}, 1)
 	h.eraser.wake = make(chan struct{}, 1)
+	h.trimmer.wake = make(chan struct{}, 1)
 	h.ledger = newLedger(d.Store, d.Metrics, h.waiters.wake, h.waiters.wakeAll)
 	h.state.Store(&state{list: list{dir: trust.New(d.Authority)}})
 	// Statements that do not verify, as when the clock stands far behind, are for
@@ -111,6 +116,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	listening.Go(func() { h.listen(ctx, wakes) })
 	listening.Go(func() { h.resettleAlways(ctx) })
 	listening.Go(func() { h.eraseAlways(ctx) })
+	listening.Go(func() { h.trimAlways(ctx) })
 	h.ledger.run(ctx)
 	listening.Wait() // nothing touches the store once Run has returned
 	return nil

@@ -14,6 +14,8 @@ type Metrics struct {
 	refusals                   *prometheus.CounterVec
 	group                      prometheus.Histogram
 	position, resettled        prometheus.Gauge
+	full                       prometheus.Counter
+	doubt, unscrubbed          prometheus.Gauge
 }
 
 // NewMetrics makes the figures and registers them; reg may be nil.
@@ -27,6 +29,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		withheld:     counter("withheld_total", "Pending deliveries that fell to a later revision."),
 		commits:      counter("commits_total", "Transactions committed."),
 		commitErrors: counter("commit_errors_total", "Transactions that failed, or whose outcome is not known."),
+		full:         counter("quota_total", "Alerts and statements that a member's quota has kept out."),
+		doubt: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "entente", Subsystem: "hub",
+			Name: "clock_doubted", Help: "1 while the clock is not believed and nothing is erased that only time has ended, else 0."}),
+		unscrubbed: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "entente", Subsystem: "hub",
+			Name: "erasure_unfinished", Help: "1 while what was erased can still be read from the database's files, else 0."}),
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "entente", Subsystem: "hub",
 			Name: "refusals_total", Help: "Refusals by problem kind."}, []string{"problem"}),
 		group: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "entente", Subsystem: "hub",
@@ -37,12 +44,23 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "settled_position", Help: "Position of the last statement after which all standing alerts were decided again."}),
 	}
 	if reg != nil {
+		reg.MustRegister(m.full, m.doubt, m.unscrubbed)
 		reg.MustRegister(m.alerts, m.releases, m.withheld, m.commits, m.commitErrors, m.refusals, m.group, m.position, m.resettled)
 	}
 	return m
 }
 
 func (m *Metrics) settled(position int64) { m.resettled.Set(float64(position)) }
+
+func (m *Metrics) doubts(is float64) { m.doubt.Set(is) }
+
+func (m *Metrics) scrubbed(clean bool) {
+	if clean {
+		m.unscrubbed.Set(0)
+	} else {
+		m.unscrubbed.Set(1)
+	}
+}
 
 func (m *Metrics) accepted() { m.alerts.Inc() }
 

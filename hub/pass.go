@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/entente-hub/entente/api/alert"
@@ -28,8 +29,9 @@ const (
 type pass struct {
 	*Hub
 	state   *state
-	at      int64 // the moment at which alerts stand, seconds since 1970-01-01 UTC
-	seen    int64 // position up to which what was handed over is known to be settled
+	at      int64  // the moment at which alerts stand, seconds since 1970-01-01 UTC
+	seen    int64  // position up to which what was handed over is known to be settled
+	before  *state // under which all was settled last; nil: it never was
 	since   policies.Change
 	keys    bool             // node keys differ: what was not handed over because of one may be verified now, or no more
 	labels  map[int64]*label // by row, those last looked at
@@ -66,7 +68,8 @@ func settledOf(stored []byte) (position int64, audience []byte, err error) {
 }
 
 // change finds out what can have become different.
-func (p *pass) change(before *state) {
+func (p *pass) change() {
+	before := p.before
 	if before == nil || before.world == nil || before.dir.PolicyDigest(PolicyName) != p.state.engine.Digest() {
 		p.since = p.state.engine.Between(nil, p.state.world)
 		return
@@ -170,6 +173,15 @@ func (p *pass) settle(ctx context.Context, l *label) error {
 	if err != nil {
 		return problem.Wrap(problem.Internal, err, "")
 	}
+	if l.audience != nil {
+		gained, err := p.gained(ctx, l, aud)
+		if err != nil {
+			return err
+		}
+		more = append(more, gained...)
+		slices.Sort(more)
+		more = slices.Compact(more)
+	}
 	if len(more) == 0 && len(less) == 0 && l.audience != nil {
 		return nil
 	}
@@ -200,6 +212,28 @@ func (p *pass) settle(ctx context.Context, l *label) error {
 		return nil
 	}
 	return p.flush(ctx)
+}
+
+// gained returns who gets more than when all was settled last. What a label is settled as
+// does not tell: passes go over those under which something stands, and what has been
+// published since under another was decided by the rules as they were then.
+func (p *pass) gained(ctx context.Context, l *label, now *policies.Audience) ([]alert.MemberID, error) {
+	var then []byte // those rules this hub does not have any more: everybody may have gained
+	switch {
+	case p.before == nil:
+		return nil, nil
+	case p.before.policy != nil:
+		aud, err := p.before.decide(ctx, l.query)
+		if err != nil {
+			return nil, err
+		}
+		then = aud.Marshal()
+	}
+	more, _, err := policies.Gained(then, now)
+	if err != nil {
+		return nil, problem.Wrap(problem.Internal, err, "")
+	}
+	return more, nil
 }
 
 // renew adds a claim to the next write.

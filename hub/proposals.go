@@ -15,10 +15,6 @@ import (
 	"github.com/entente-hub/entente/trust"
 )
 
-// MaxProposals bounds the proposals of one member that wait at a time, so that none
-// can fill the hub with what nobody will sign.
-const MaxProposals = 16
-
 // MaxProposal bounds a proposal, in bytes: all that wait are looked through.
 const MaxProposal = 64 << 10
 
@@ -85,8 +81,8 @@ func (h *Hub) propose(ctx context.Context, member alert.MemberID, raw []byte) (s
 	if err := h.hasRules(ctx, st.Body); err != nil {
 		return "", nil, err
 	}
-	if next.Edition == 1 && mine >= MaxProposals {
-		return "", nil, problem.New(problem.RateLimited, "%d proposals of %s wait already", mine, member)
+	if next.Edition == 1 && mine >= h.Quotas.Proposals { // lest one fill the hub with what nobody will sign
+		return "", nil, h.full(member, "%d proposals wait for signatures", mine)
 	}
 	return st.Digest, missing, h.storeProposal(ctx, s, member, audit.Proposal, next)
 }
@@ -187,8 +183,12 @@ func mayDecline(p Proposal, member alert.MemberID) bool {
 
 // shownTo reports whether a statement in force is any of a member's business. Consents
 // and emergencies name alerts, and who gets them, of which others must not know:
-// a consent is its originator's, an emergency also of those whom it names.
+// a consent is its originator's, an emergency also of those whom it names. A legal hold
+// is no member's: it would tell of an inquiry.
 func shownTo(member alert.MemberID, s store.Statement) bool {
+	if federation.StatementType(s.Type) == federation.TypeLegalHold {
+		return false
+	}
 	if !strings.HasPrefix(s.Subject, string(member)+"/") {
 		switch federation.StatementType(s.Type) {
 		case momentType, federation.TypeConsent:

@@ -63,36 +63,53 @@ func (h *Hub) publish(ctx context.Context, s *state, member alert.MemberID, toke
 		receipt, err := h.again(ctx, row, err)
 		return receipt, named(row), err
 	}
-	write, decided, err := h.accept(ctx, s, a, row)
+	in, err := h.accept(ctx, s, a, row)
 	if err != nil {
 		return "", nil, err
 	}
-	res, err := h.ledger.commit(ctx, write)
+	res, err := h.ledger.commit(ctx, in.write)
 	if err != nil {
 		return "", nil, err
 	}
+	receipt, err := h.concluded(ctx, in, res)
+	return receipt, named(row), err
+}
+
+// intake is an alert that was judged, with the write that takes it in.
+type intake struct {
+	alert   *trust.VerifiedAlert
+	row     store.Alert
+	write   store.Write
+	decided *rulings
+}
+
+// concluded returns the receipt for what was taken in, now or before, or the refusal,
+// unrecorded.
+func (h *Hub) concluded(ctx context.Context, in intake, res store.Result) (string, error) {
+	row := in.row
 	switch res.Outcome {
 	case store.Done:
-		decided.recorded()
-		if _, err := h.views.add(row, a); err != nil { // those who wait for it need not read it again
-			return "", nil, problem.Wrap(problem.Internal, err, "")
+		in.decided.recorded()
+		if _, err := h.views.add(row, in.alert); err != nil { // those who wait for it need not read it again
+			return "", problem.Wrap(problem.Internal, err, "")
 		}
 		h.Metrics.accepted()
 		if row.Version > 1 {
 			h.eraser.changed()
 		}
-		row.AcceptedAt, row.LogIndex = write.Accept.AcceptedAt, res.Index
+		row.AcceptedAt, row.LogIndex = in.write.Accept.AcceptedAt, res.Index
 	case store.Replay:
 		row = *res.Prior
 	case store.Stale:
-		return "", named(row), errStale
+		return "", errStale
+	case store.Full:
+		return "", h.full(row.Originator, "%d alerts that have not ended, or %d bytes; what ends or is recalled makes room", h.Quotas.Alerts, h.Quotas.Bytes)
 	case store.Gap:
-		return "", named(row), problem.New(problem.Fork, "version %d does not follow the one before, or that is a recall, which nothing but another recall follows", row.Version)
+		return "", problem.New(problem.Fork, "version %d does not follow the one before, or that is a recall, which nothing but another recall follows", row.Version)
 	default:
-		return "", named(row), conflict(row)
+		return "", conflict(row)
 	}
-	receipt, err := h.receipt(ctx, row)
-	return receipt, nil, err
+	return h.receipt(ctx, row)
 }
 
 // verify checks what can be checked without policy: whose it is, and that all
@@ -202,24 +219,25 @@ func (h *Hub) again(ctx context.Context, row store.Alert, refusal error) (string
 }
 
 // accept decides every portion and makes the write that stores it all.
-func (h *Hub) accept(ctx context.Context, s *state, a *trust.VerifiedAlert, row store.Alert) (store.Write, *rulings, error) {
+func (h *Hub) accept(ctx context.Context, s *state, a *trust.VerifiedAlert, row store.Alert) (intake, error) {
 	row.AcceptedAt, row.EraseAt = h.Now().Unix(), firstEnd(row, a.Portions)
-	w := store.Write{Seen: s.position, Accept: &store.Accept{Alert: row, Keep: a.Recall != nil && a.Recall.Mode == alert.CeaseUse}}
+	// What it ends is over whatever any clock says: EndsAt is a time that has always passed.
+	w := store.Write{Seen: s.position, Accept: &store.Accept{Alert: row, EndsAt: 1, Quota: h.Quotas.ofAlerts(), Keep: a.Recall != nil && a.Recall.Mode == alert.CeaseUse}}
 	admission := audit.Entry{Kind: audit.Admission, Actor: string(a.Issuer), Alert: named(row),
 		Revision: s.world.Revision, Policy: s.engine.Digest()}
 	decided := h.rulings(s)
 	for _, p := range a.Portions {
 		q, err := h.query(ctx, a.Issuer, a.Subject, *p.Label)
 		if err != nil {
-			return store.Write{}, nil, err
+			return intake{}, err
 		}
 		digest, aud, err := decided.rule(ctx, q)
 		if err != nil {
-			return store.Write{}, nil, err
+			return intake{}, err
 		}
 		settled, err := s.ofLabel(ctx, q)
 		if err != nil {
-			return store.Write{}, nil, err
+			return intake{}, err
 		}
 		w.Accept.Portions = append(w.Accept.Portions,
 			store.Portion{ID: p.ID, LabelKey: p.Label.ReleaseKey(a.Subject), Audience: s.settledAs(settled)})
@@ -232,8 +250,11 @@ func (h *Hub) accept(ctx context.Context, s *state, a *trust.VerifiedAlert, row 
 	}
 	slices.Sort(w.Accept.Recipients)
 	w.Accept.Recipients = slices.Compact(w.Accept.Recipients)
+	if d := a.Delegate; d != nil {
+		w.Accept.Recipients = slices.DeleteFunc(w.Accept.Recipients, func(m alert.MemberID) bool { return m != d.To })
+	}
 	w.Entries = append([][]byte{h.entry(admission)}, decided.entries...) // first: the receipt names its index
-	return w, decided, nil
+	return intake{a, row, w, decided}, nil
 }
 
 // everybody returns the members but one, for a delivery each that waits. While no pass

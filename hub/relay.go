@@ -16,7 +16,7 @@ import (
 
 // Bounds on one page, so that a poll's memory does not grow with the backlog.
 const (
-	maxPageItems = 32
+	maxPageItems = feed.MaxPage
 	maxPageBytes = 4 << 20
 )
 

@@ -32,9 +32,11 @@ func (h *Hub) replay(ctx context.Context, member alert.MemberID, after int64, li
 		if size += len(d.Alert.Token); len(items) > 0 && size > maxPageBytes {
 			break
 		}
-		item, err := h.redeliver(ctx, s, member, d)
-		if err != nil {
-			return nil, "", err
+		item := feed.Item{Seq: d.Seq, Digest: d.Digest}
+		if !d.Lost { // else it comes with what was made pending in its place, and would come twice
+			if item, err = h.redeliver(ctx, s, member, d); err != nil {
+				return nil, "", err
+			}
 		}
 		items = append(items, item)
 		if item.Delivery == nil && !d.Lost && !d.Superseded && (d.Follows || !h.expired(d.Alert)) {

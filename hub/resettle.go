@@ -92,9 +92,9 @@ func (h *Hub) resettle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p := &pass{Hub: h, state: s, at: h.Now().Unix(), seen: done.Position, labels: make(map[int64]*label),
+	p := &pass{Hub: h, state: s, at: h.Now().Unix(), seen: done.Position, before: before, labels: make(map[int64]*label),
 		claimed: make(map[store.Claim]bool), decided: h.rulings(s)}
-	p.change(before)
+	p.change()
 	if err := p.run(ctx); err != nil {
 		return err
 	}
@@ -128,5 +128,9 @@ func (h *Hub) settledBefore(ctx context.Context, done store.Settled) (*state, er
 	if err != nil {
 		return nil, err
 	}
-	return &state{list: l, world: l.dir.World(l.moment.time())}, nil
+	s := &state{list: l, world: l.dir.World(l.moment.time())}
+	if s.world == nil {
+		return s, nil
+	}
+	return s, h.index(ctx, s)
 }

@@ -13,7 +13,8 @@ import (
 
 // ReadLog recomputes the root over all entries of a store's log and compares it with
 // the head that the store keeps. It needs no checkpoint, and so proves no more than
-// that the store agrees with itself. Every entry must be one that audit.Parse reads.
+// that the store agrees with itself. Every entry must be one that audit.Parse reads, or have
+// been erased, which a later one must record.
 // Errors that mean "it does not hold" wrap ErrLog.
 func ReadLog(ctx context.Context, st store.Store) (LogReport, error) {
 	head, err := st.LogHead(ctx)
@@ -21,7 +22,8 @@ func ReadLog(ctx context.Context, st store.Store) (LogReport, error) {
 		return LogReport{}, err
 	}
 	r := LogReport{Size: head.Size, Entries: make(map[audit.Kind]int64), Problems: make(map[string]int64)}
-	size, root, err := tlog.RootOf(r.reading(ctx, st, head.Size))
+	var g gaps
+	size, root, err := tlog.RootOfHashes(g.reading(ctx, st, head.Size, r.count))
 	if err != nil {
 		return LogReport{}, err
 	}
@@ -30,6 +32,9 @@ func ReadLog(ctx context.Context, st store.Store) (LogReport, error) {
 			ErrLog, size, encode(root), head.Size, encode(head.Root))
 	}
 	r.Root = encode(root)
+	if err := r.close(ctx, st, &g); err != nil {
+		return LogReport{}, err
+	}
 	return r, nil
 }
 

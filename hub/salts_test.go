@@ -58,7 +58,7 @@ func TestEntriesAreSalted(t *testing.T) {
 			t.Errorf("%s: salt %q: %v", e.Kind, e.Salt, err)
 		}
 	}
-	if len(kinds) != 8 {
+	if len(kinds) != 9 {
 		t.Errorf("only these kinds: %v", kinds)
 	}
 	if len(seen) != len(entries) || len(hashes) != len(entries) {
@@ -100,5 +100,6 @@ func (w *world) everyKind() {
 	_, token := w.issue("XA", bilateral())
 	w.publish("XA", token)
 	w.submitTo(w.Hub, w.suspension(true))
+	w.settle()
 	w.poll("XB", 2)
 }

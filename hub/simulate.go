@@ -38,6 +38,7 @@ type Simulation struct {
 	Alerts    int64     `json:"alerts"`    // admissions replayed
 	Decisions int64     `json:"decisions"` // portions of these
 	Labels    int64     `json:"labels"`    // distinct questions among them
+	Erased    int64     `json:"erased"`    // entries on the way that retention has erased: what they said was not replayed
 	Drifted   int64     `json:"drifted"`   // decisions that fall otherwise today than they did then, candidate or not
 	Affected  int64     `json:"affected"`  // decisions that the candidate changes
 	Changes   []Changed `json:"changes"`   // most portions first
@@ -74,6 +75,7 @@ type simulator struct {
 	out       *Simulation
 	changes   map[Changed]int64
 	progress  func(done, of int64)
+	gaps      gaps
 }
 
 // asked names a question: a label, and the alert where an emergency is in force for it
@@ -174,11 +176,11 @@ func (s *simulator) replay(ctx context.Context) error {
 			return fmt.Errorf("%w: entry %d is missing", ErrLog, at)
 		}
 		for _, leaf := range leaves {
-			e, err := audit.Parse(leaf)
-			if err != nil {
-				return fmt.Errorf("%w: entry %d: %w", ErrLog, at, err)
+			e, there, err := s.gaps.look(at, leaf)
+			if err == nil && there {
+				err = s.entry(ctx, e)
 			}
-			if err := s.entry(ctx, e); err != nil {
+			if err != nil {
 				return err
 			}
 			at++
@@ -187,21 +189,26 @@ func (s *simulator) replay(ctx context.Context) error {
 			s.progress(at-first, head.Size-first)
 		}
 	}
-	return nil
+	s.out.Erased = s.gaps.count()
+	return s.gaps.check(ctx, s.st, first, head.Size)
 }
 
 // first finds the first entry that is not before the time. Hubs whose clocks differ
-// write entries a little out of order; the search goes back as far as they may.
+// write entries a little out of order; the search goes back as far as they may. Where an
+// entry is erased the next that is not stands for it.
 func (s *simulator) first(ctx context.Context, size int64) (int64, error) {
 	from := s.out.Since.Add(-skew).UnixMicro()
 	var failed error
 	i := sort.Search(int(size), func(i int) bool {
-		leaves, err := s.st.Entries(ctx, int64(i), 1)
-		if err != nil || len(leaves) != 1 {
-			failed = errors.Join(failed, fmt.Errorf("%w: entry %d can not be read: %w", ErrLog, i, err))
+		next, err := s.st.Trail(ctx, int64(i)-1, 1)
+		if err != nil {
+			failed = errors.Join(failed, unavailable(err))
 			return true
 		}
-		e, err := audit.Parse(leaves[0])
+		if len(next) == 0 {
+			return true
+		}
+		e, err := audit.Parse(next[0].Leaf)
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("%w: entry %d: %w", ErrLog, i, err))
 		}

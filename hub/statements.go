@@ -77,9 +77,12 @@ func (h *Hub) takeStatement(ctx context.Context, actor string, raw []byte) error
 		writes := []store.Write{{
 			Seen: s.position,
 			Statement: &store.Statement{Type: string(st.Type), Subject: st.Subject, Revision: st.Revision,
-				Digest: st.Digest, Previous: st.Previous, Raw: raw},
+				Digest: st.Digest, Previous: st.Previous, Raw: raw, Quota: h.Quotas.Consents},
 			Entries: [][]byte{h.entry(audit.Entry{Kind: audit.Statement, Actor: actor, Statement: &named})},
 		}}
+		if st.Type == federation.TypeConsent && actor != string(h.ID) { // what a member can bring without end, by itself
+			writes[0].Statement.Of = alert.MemberID(actor)
+		}
 		if dated(st.Type) { // in one transaction with the moment, lest the one before it end before this one begins
 			now, err := s.moment.next(h.Now())
 			if err != nil {
@@ -100,6 +103,8 @@ func (h *Hub) takeStatement(ctx context.Context, actor string, raw []byte) error
 			return err
 		case store.Conflict:
 			return problem.New(problem.Conflict, "%s %q: revision %d is in force with other content", st.Type, st.Subject, st.Revision)
+		case store.Full:
+			return h.full(alert.MemberID(actor), "consents for %d alerts, which can still be changed", h.Quotas.Consents)
 		case store.Gap:
 			return problem.New(problem.Fork, "%s %q: revision %d does not follow the one in force", st.Type, st.Subject, st.Revision)
 		}
@@ -178,6 +183,7 @@ func (h *Hub) refresh(ctx context.Context) error {
 	}
 	h.state.Store(next)
 	h.resettler.changed()
+	h.trimmer.changed()
 	h.Metrics.revision(next.position)
 	return nil
 }

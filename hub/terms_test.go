@@ -87,9 +87,12 @@ func TestReplayOnStricterTerms(t *testing.T) {
 			if problem.KindOf(err) != problem.NotFound || item != nil {
 				t.Errorf("read: %+v %v", item, err)
 			}
-			w.revise(agreed)
-			if diff := cmp.Diff(first.Items, w.poll("XB", 0).Items); diff != "" {
-				t.Errorf("once the old terms are agreed again:\n%s", diff)
+			w.revise(agreed) // it comes once more, in a place of its own
+			if diff := cmp.Diff(want1, w.poll("XB", 0).Items); diff != "" {
+				t.Errorf("served again, once the old terms are agreed again:\n%s", diff)
+			}
+			if items := w.newer("XB", 1); len(items) != 1 || items[0].Delivery == nil || !cmp.Equal(want, items[0].Delivery.Releases[0].Obligations) {
+				t.Errorf("once the old terms are agreed again XB got %s", encode(t, items))
 			}
 		})
 	}

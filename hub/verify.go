@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -28,13 +27,17 @@ type LogReport struct {
 	Size     int64                `json:"size"`              // entries that the checkpoint covers
 	Root     string               `json:"root"`              // base64
 	Beyond   int64                `json:"beyond_checkpoint"` // entries written since
-	Entries  map[audit.Kind]int64 `json:"entries"`
+	Entries  map[audit.Kind]int64 `json:"entries"`           // those that are there
 	Problems map[string]int64     `json:"refusals_by_problem"`
 	// Emergencies counts the portions that were handed over only because of an
 	// emergency: feed.Release.Emergency says which.
-	Emergencies int64     `json:"emergency_releases"`
-	From        time.Time `json:"from"` // of the first entry
-	To          time.Time `json:"to"`   // of the last
+	Emergencies int64 `json:"emergency_releases"`
+	// Erased counts the entries that retention has erased: their hashes are there, and each
+	// is covered by one of the entries whose numbers, from 0, are in ErasedBy.
+	Erased   int64     `json:"erased"`
+	ErasedBy []int64   `json:"erased_by,omitempty"`
+	From     time.Time `json:"from"` // of the first entry that is there
+	To       time.Time `json:"to"`   // of the last
 }
 
 // String lists the kinds of entry, one a line, and says how many portions were
@@ -43,6 +46,11 @@ func (r LogReport) String() string {
 	var b strings.Builder
 	for _, k := range slices.Sorted(maps.Keys(r.Entries)) {
 		fmt.Fprintf(&b, "  %-10s %d\n", k, r.Entries[k])
+	}
+	if n := len(r.ErasedBy); n == 1 {
+		fmt.Fprintf(&b, "Entries erased by retention: %d (trimmed by entry #%d)\n", r.Erased, r.ErasedBy[0])
+	} else if n > 1 {
+		fmt.Fprintf(&b, "Entries erased by retention: %d (trimmed by %d entries, #%d to #%d)\n", r.Erased, n, r.ErasedBy[0], r.ErasedBy[n-1])
 	}
 	if r.Emergencies > 0 {
 		fmt.Fprintf(&b, "Portions released by an emergency alone: %d\n", r.Emergencies)
@@ -55,7 +63,8 @@ const entryPage = 1000
 // VerifyLog recomputes the root over the first entries of a store's log, as many
 // as the checkpoint covers, and compares. The checkpoint must be signed by a
 // hub key of the registry, which in turn the authority must have signed. Every
-// entry must be one that audit.Parse reads. Errors that mean "it does not hold"
+// entry must be one that audit.Parse reads, or have been erased, which a later one must
+// record, maybe one beyond the checkpoint. Errors that mean "it does not hold"
 // wrap ErrLog.
 func VerifyLog(ctx context.Context, st store.Store, id federation.HubID, authority keys.PublicKey, note []byte) (LogReport, error) {
 	dir, err := directoryOf(ctx, st, authority)
@@ -74,7 +83,8 @@ func VerifyLog(ctx context.Context, st store.Store, id federation.HubID, authori
 		return LogReport{}, fmt.Errorf("%w: the checkpoint covers %d entries, %d are there", ErrLog, cp.Size, head.Size)
 	}
 	r := LogReport{Size: cp.Size, Beyond: head.Size - cp.Size, Entries: make(map[audit.Kind]int64), Problems: make(map[string]int64)}
-	size, root, err := tlog.RootOf(r.reading(ctx, st, cp.Size))
+	var g gaps
+	size, root, err := tlog.RootOfHashes(g.reading(ctx, st, cp.Size, r.count))
 	if err != nil {
 		return LogReport{}, err
 	}
@@ -83,42 +93,25 @@ func VerifyLog(ctx context.Context, st store.Store, id federation.HubID, authori
 			ErrLog, size, encode(root), cp.Size, encode(cp.Root))
 	}
 	r.Root = encode(root)
+	if err := r.close(ctx, st, &g); err != nil {
+		return LogReport{}, err
+	}
 	return r, nil
+}
+
+// close checks what is erased of the entries read, and says how much that is.
+func (r *LogReport) close(ctx context.Context, st store.Store, g *gaps) error {
+	if err := g.check(ctx, st, 0, r.Size); err != nil {
+		return err
+	}
+	r.Erased, r.ErasedBy = g.count(), g.erasedBy()
+	return nil
 }
 
 func encode(h tlog.Hash) string { return base64.StdEncoding.EncodeToString(h[:]) }
 
-// reading yields the leaves below size and counts what they say.
-func (r *LogReport) reading(ctx context.Context, st store.Store, size int64) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		for at := int64(0); at < size; {
-			leaves, err := st.Entries(ctx, at, int(min(entryPage, size-at)))
-			if err == nil && len(leaves) == 0 {
-				err = fmt.Errorf("%w: entry %d is missing", ErrLog, at)
-			}
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			for _, leaf := range leaves {
-				if err := r.count(leaf); err != nil {
-					yield(nil, fmt.Errorf("%w: entry %d: %w", ErrLog, at, err))
-					return
-				}
-				if !yield(leaf, nil) {
-					return
-				}
-				at++
-			}
-		}
-	}
-}
-
-func (r *LogReport) count(leaf []byte) error {
-	e, err := audit.Parse(leaf)
-	if err != nil {
-		return err
-	}
+// count counts what an entry says.
+func (r *LogReport) count(e audit.Entry) {
 	r.Entries[e.Kind]++
 	if e.Kind == audit.Refusal {
 		r.Problems[e.Problem]++
@@ -132,7 +125,6 @@ func (r *LogReport) count(leaf []byte) error {
 	if r.From.IsZero() {
 		r.From = r.To
 	}
-	return nil
 }
 
 // directoryOf verifies a store's statements from the authority's key downwards.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/feed"
@@ -24,6 +25,7 @@ type view struct {
 	row      store.Alert
 	kid      string           // of the node key that signed
 	re       *alert.Reference // what it is feedback to
+	to       alert.MemberID   // of a delegation: who alone may have it
 	portions []alert.Portion
 
 	mu        sync.Mutex
@@ -75,6 +77,20 @@ type viewCache struct {
 	mu         sync.Mutex
 	young, old map[viewKey]*view
 	size       int
+	since      time.Time // when it was last turned over by age
+}
+
+// viewAge is how long an alert that is not handed over any more stays in the cache, once
+// or twice: on hubs that are not told that another one has erased it too.
+const viewAge = time.Minute
+
+// age turns the cache over where it has not been for viewAge.
+func (c *viewCache) age(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d := now.Sub(c.since); d >= viewAge || d < 0 {
+		c.old, c.young, c.size, c.since = c.young, nil, 0, now
+	}
 }
 
 // viewKey names what is stored of an alert: of one with less disclosed the token is
@@ -111,6 +127,9 @@ func (c *viewCache) of(row store.Alert) (*view, error) {
 // need not read it again.
 func (c *viewCache) add(row store.Alert, a *trust.VerifiedAlert) (*view, error) {
 	v := &view{row: row, kid: a.KeyID, re: a.Re}
+	if a.Delegate != nil {
+		v.to = a.Delegate.To
+	}
 	for _, p := range a.Portions {
 		if p.Label == nil {
 			return nil, errHollow

@@ -53,7 +53,7 @@ func (n *Node) acksStep(ctx context.Context) (more bool, err error) {
 		return n.purgesStep(ctx)
 	}
 	err = n.sendAcks(ctx, acks)
-	if slices.Contains(ackRefusals, problem.KindOf(err)) && ctx.Err() == nil {
+	if refusedForGood(ctx, err) {
 		return true, n.ackOneByOne(ctx, acks) // which of them is it?
 	}
 	return err == nil, err
@@ -67,27 +67,37 @@ func (n *Node) sendAcks(ctx context.Context, acks []store.Ack) error {
 	if err := n.Hub.Acknowledge(ctx, tokens); err != nil {
 		return err
 	}
-	n.health.contact(n.Now())
+	n.contact(ctx)
 	return n.Store.AcksTaken(ctx, seqs)
 }
 
 // ackOneByOne finds those that the hub refuses and keeps them back with an alarm:
 // a hub that does not know what it has delivered has lost or changed its records.
 func (n *Node) ackOneByOne(ctx context.Context, acks []store.Ack) error {
-	for _, a := range acks {
-		err := n.sendAcks(ctx, []store.Ack{a})
-		if err == nil {
-			continue
-		}
-		if !slices.Contains(ackRefusals, problem.KindOf(err)) || ctx.Err() != nil {
+	return oneByOne(ctx, acks, n.sendAcks, func(a store.Ack, why error) error {
+		if err := n.raise(ctx, store.AlarmAck, []byte(a.Token), "the hub refuses the acknowledgement of item %d: %w", a.Seq, why); err != nil {
 			return err
 		}
-		if err := n.raise(ctx, store.AlarmAck, []byte(a.Token), "the hub refuses the acknowledgement of item %d: %w", a.Seq, err); err != nil {
-			return err
+		return n.Store.AckRefused(ctx, a.Seq, why.Error())
+	})
+}
+
+// oneByOne sends each message alone and has those that the hub refuses for good kept back.
+// Any other error ends it.
+func oneByOne[T any](ctx context.Context, list []T, send func(context.Context, []T) error, keepBack func(T, error) error) error {
+	for _, m := range list {
+		err := send(ctx, []T{m})
+		if refusedForGood(ctx, err) {
+			err = keepBack(m, err)
 		}
-		if err := n.Store.AckRefused(ctx, a.Seq, err.Error()); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// refusedForGood reports whether the hub has refused messages, and will again.
+func refusedForGood(ctx context.Context, err error) bool {
+	return slices.Contains(ackRefusals, problem.KindOf(err)) && ctx.Err() == nil
 }

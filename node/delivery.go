@@ -55,20 +55,20 @@ func (n *Node) checkItems(ctx context.Context, k *known, now time.Time, items []
 			return nil, refusePage("item %d: %w", item.Seq, err)
 		}
 		row.Originator, row.ID, row.Version, row.SignedDigest = a.Issuer, a.Subject, a.Version, a.SignedDigest
-		row.Referring = referringReceived(n.Member, a.Alert)
+		row.Referring, row.Delegating = referringReceived(n.Member, a.Alert), delegatingOf(a.Alert, "")
 		v := version{row.Originator, row.ID, row.Version}
 		held, err := n.heldText(ctx, onPage, v)
 		if err != nil {
 			return nil, err
 		}
-		text := signedText{row.SignedDigest, signedPart(item.Delivery.Alert)}
+		text := signedText{row.SignedDigest, signedPart(item.Delivery.Alert), a.Recall != nil}
 		if held.digest != "" && held.digest != text.digest {
 			return nil, n.equivocated(ctx, item.Seq, v, held, text)
 		}
 		if err := n.checkVersions(ctx, onPage, item.Seq, v, text, a.Payload); err != nil {
 			return nil, err
 		}
-		if err := n.checkRecalled(ctx, onPage, item.Seq, v, text, a.Payload); err != nil {
+		if err := n.checkRecalled(ctx, onPage, item.Seq, v, text); err != nil {
 			return nil, err
 		}
 		onPage[v] = text
@@ -80,7 +80,8 @@ func (n *Node) checkItems(ctx context.Context, k *known, now time.Time, items []
 // signedText is what an originator has signed of a version.
 type signedText struct {
 	digest string // of jws, base64url
-	jws    string // without disclosures
+	jws    string // without disclosures; "" where what is stored is damaged
+	recall bool   // it recalls the alert
 }
 
 // signedPart returns the part of an SD-JWT that is signed (RFC 9901 section 4).
@@ -100,11 +101,11 @@ func (n *Node) heldText(ctx context.Context, onPage map[version]signedText, v ve
 	} else if err != nil {
 		return signedText{}, err
 	}
-	k, err := stored(*i)
-	if err != nil {
-		return signedText{}, damagedItem(i.Seq, err)
+	text := signedText{digest: i.SignedDigest, recall: i.Recall != ""}
+	if k, err := stored(*i); err == nil { // else what stands beside it has to do: the feed goes on
+		text.jws = signedPart(k.Delivery.Alert)
 	}
-	return signedText{i.SignedDigest, signedPart(k.Delivery.Alert)}, nil
+	return text, nil
 }
 
 // equivocated refuses a page on which a version has another signed text than the
@@ -134,7 +135,7 @@ func (n *Node) checkVersions(ctx context.Context, onPage map[version]signedText,
 	}
 	next := version{v.originator, v.id, v.number + 1}
 	held, err := n.heldText(ctx, onPage, next)
-	if err != nil || held.digest == "" {
+	if err != nil || held.jws == "" {
 		return err
 	}
 	p, err := clearPart(held.jws)
@@ -148,7 +149,7 @@ func (n *Node) checkVersions(ctx context.Context, onPage map[version]signedText,
 }
 
 // checkRecalled refuses a version after a recall, whichever of them comes first.
-func (n *Node) checkRecalled(ctx context.Context, onPage map[version]signedText, seq int64, v version, text signedText, a alert.Payload) error {
+func (n *Node) checkRecalled(ctx context.Context, onPage map[version]signedText, seq int64, v version, text signedText) error {
 	versions, err := n.Store.Versions(ctx, v.originator, v.id)
 	if err != nil {
 		return err
@@ -162,7 +163,7 @@ func (n *Node) checkRecalled(ctx context.Context, onPage map[version]signedText,
 		}
 	}
 	for _, number := range versions {
-		if number == v.number || number > v.number && a.Recall == nil {
+		if number == v.number || number > v.number && !text.recall {
 			continue
 		}
 		other, err := n.heldText(ctx, onPage, version{v.originator, v.id, number})
@@ -173,15 +174,7 @@ func (n *Node) checkRecalled(ctx context.Context, onPage map[version]signedText,
 		if number < v.number {
 			recall, late, low, high = other, text, number, v.number
 		}
-		p, err := clearPart(recall.jws)
-		if err != nil {
-			return fmt.Errorf("version %d of alert %s is damaged: %w", low, v.id, err)
-		}
-		after, err := clearPart(late.jws)
-		if err != nil {
-			return fmt.Errorf("version %d of alert %s is damaged: %w", high, v.id, err)
-		}
-		if p.Recall != nil && after.Recall == nil {
+		if recall.recall && !late.recall {
 			return n.forked(ctx, seq, v, recall, late, "version %d of alert %s comes after its recall, which is version %d", high, v.id, low)
 		}
 	}
@@ -208,11 +201,24 @@ func (k *known) checkDelivery(self alert.MemberID, now time.Time, d feed.Deliver
 	if a.Issuer == self {
 		return nil, errors.New("it is an alert of this member's own")
 	}
+	if a.Delegate != nil && a.Delegate.To != self {
+		return nil, errors.New("it is a delegation to another member")
+	}
 	// Whether the alert was valid is judged at its release: a node that was away
 	// for long still gets, and can tell, what has expired since.
 	released := time.Unix(d.ReleasedAt, 0)
-	if d.ReleasedAt <= 0 || released.After(now.Add(alert.MaxSkew)) {
-		return nil, errors.New("it was released in the future, or never")
+	if d.ReleasedAt <= 0 {
+		return nil, errors.New("it was never released")
+	}
+	// What a hub has dated while its clock was wrong stays so in the feed. One that was ahead
+	// is judged by what holds now: else nothing behind it would arrive until that time has
+	// come. One that was behind is judged by when the alert was signed: else nothing would,
+	// ever.
+	if signed := time.Unix(a.IssuedAt, 0); released.Before(signed) {
+		released = signed
+	}
+	if latest := now.Add(alert.MaxSkew); released.After(latest) {
+		released = latest
 	}
 	// One that tells only that the version before is over may come after its own time.
 	notice := len(d.Releases) == 0 && a.Version > 1

@@ -172,7 +172,7 @@ func diffPortion(id alert.PortionID, old, now side) (*PortionDiff, error) {
 	is, after := now.portions[id]
 	d := &PortionDiff{Portion: id, Release: [2]feed.Kind{kindOf(was, before), kindOf(is, after)}}
 	switch {
-	case !before && !after || !after:
+	case !after:
 		d.Change = Removed
 		return d, nil
 	case !before && old.erased[id]:

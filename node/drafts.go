@@ -44,6 +44,7 @@ type draftBody struct {
 	Version  int                  `json:"version"`            // of the alert that it makes
 	Previous string               `json:"previous,omitempty"` // what that follows
 	Portions []store.DraftPortion `json:"portions"`           // by which it is judged who may read it
+	Basis    *basis               `json:"basis,omitempty"`    // with Draft.Re and Draft.MadeOf
 }
 
 // AddDraft composes an alert as Publish does, up to the signature, and keeps it until
@@ -52,11 +53,15 @@ type draftBody struct {
 // is, Forbidden where it is no author or may not read itself what it writes, RateLimited
 // where MaxDrafts of its wait already.
 func (n *Node) AddDraft(ctx context.Context, p Person, d Draft) (*KeptDraft, error) {
+	return n.addDraft(ctx, p, d, nil)
+}
+
+func (n *Node) addDraft(ctx context.Context, p Person, d Draft, on *basis) (*KeptDraft, error) {
 	v, err := n.author(p)
 	if err != nil {
 		return nil, err
 	}
-	if d.By = ""; d.Re != nil {
+	if d.By = ""; d.Re != nil || d.Delegate != nil {
 		d.By = p.User
 	}
 	now := n.Now()
@@ -68,7 +73,7 @@ func (n *Node) AddDraft(ctx context.Context, p Person, d Draft) (*KeptDraft, err
 	if err != nil {
 		return nil, err
 	}
-	kept, err := newDraft(p.User, now, d, a, keptPortions(shown))
+	kept, err := newDraft(p.User, now, d, a, keptPortions(shown), on)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +108,7 @@ func (n *Node) AddFeedbackDraft(ctx context.Context, p Person, purpose *string, 
 	if err != nil {
 		return nil, err
 	}
-	return n.AddDraft(ctx, p, d)
+	return n.addDraft(ctx, p, d, &basis{reader.Purpose, f.Label == nil})
 }
 
 // author returns the viewer of a person who may write drafts.
@@ -132,17 +137,21 @@ func (n *Node) rehearse(ctx context.Context, d Draft, now time.Time) (alert.Aler
 
 // newDraft makes what is kept of a draft. Its labels are those of the alert that was
 // made of it: what the node has filled in is part of what is read and released.
-func newDraft(author string, now time.Time, d Draft, a alert.Alert, shown []store.DraftPortion) (*KeptDraft, error) {
+func newDraft(author string, now time.Time, d Draft, a alert.Alert, shown []store.DraftPortion, on *basis) (*KeptDraft, error) {
 	uid, err := uuid.NewV7()
 	if err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "")
 	}
 	d.Plan.Portions = slices.Clone(d.Plan.Portions)
 	for i, p := range a.Portions {
-		d.Plan.Portions[i].Label = *p.Label
+		l := *p.Label
+		if as := p.Content.Publish; as != nil { // of a delegation the plan is that of the publication
+			l.ReleasableTo, l.DiscoverableTo, l.OriginatorControl = as.ReleasableTo, as.DiscoverableTo, as.OriginatorControl
+		}
+		d.Plan.Portions[i].Label = l
 	}
 	id := store.DraftID(uid.String())
-	body, err := encodeDraft(draftBody{id, author, d, a.Version, a.Previous, shown})
+	body, err := encodeDraft(draftBody{id, author, d, a.Version, a.Previous, shown, on})
 	if err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "")
 	}
@@ -255,9 +264,10 @@ func (n *Node) Drafts(ctx context.Context, p Person, state store.DraftState, bef
 	return list, nil
 }
 
-// draftsStep erases what is over. It does nothing by a clock that is not the hub's.
+// draftsStep erases what is over. It does nothing by a clock that is not the hub's, or is
+// still to be compared with it.
 func (n *Node) draftsStep(ctx context.Context) (more bool, err error) {
-	if err := n.checkClock(); err != nil {
+	if err := n.checkClock(); err != nil || !n.comparedClock() {
 		return false, err
 	}
 	n.ending.Lock() // no scrub before it is noted that something was erased

@@ -17,7 +17,7 @@ import (
 //
 // Errors are those of Publish and of Draft, and Forbidden where the person is no releaser
 // or has written the draft itself, Conflict where the digest is another, the draft
-// has ended otherwise, or its author is one no longer.
+// has ended otherwise, or its author could not write it any more: see stillWrites.
 func (n *Node) Release(ctx context.Context, p Person, id store.DraftID, digest string) (*store.Outgoing, error) {
 	d, err := n.toDecide(ctx, p, id, "released")
 	if err != nil {
@@ -28,10 +28,11 @@ func (n *Node) Release(ctx context.Context, p Person, id store.DraftID, digest s
 		return nil, problem.New(problem.Conflict, "the digest is not that of this draft: read it again, and release what you have read")
 	case d.State != store.Pending:
 		return n.releasedBefore(ctx, p, d)
-	case !n.People.Has(d.Author, Author):
-		return nil, problem.New(problem.Conflict, "%s, who wrote the draft, is no author any more: it must be written again", d.Author)
 	}
 	body, err := open(d)
+	if err == nil {
+		err = n.stillWrites(ctx, d, body)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,8 @@ type ends struct {
 func endsAt(at int64) *ends { return &ends{at, make(map[end]map[alert.PortionID]bool)} }
 
 // judge marks in a history what has ended by now. A receipt names a portion of a version
-// once no delivery of that has anything of it any more.
+// once no delivery of that has anything of it any more: none, where one of them can not be
+// read. Such a version does not tell either what it had released.
 func (x *ends) judge(key alertKey, h history) {
 	var recalled bool
 	var standing map[alert.PortionID]bool // released as content by all later versions; nil: there are none
@@ -60,7 +61,7 @@ func (x *ends) judge(key alertKey, h history) {
 			}
 		}
 		for p, cause := range ended {
-			if !slices.ContainsFunc(h[v], func(e *entry) bool { _, left := e.held[p]; return left }) {
+			if !h.holds(v, p) {
 				x.receipt(end{key, v, h[v][0].digest, cause}, p)
 			}
 		}
@@ -69,7 +70,9 @@ func (x *ends) judge(key alertKey, h history) {
 			recalled = true
 		case alert.CeaseUse: // what stood before stays, for nobody to read
 		default:
-			standing = h.content(v, standing)
+			if len(h.damaged(v)) == 0 {
+				standing = h.content(v, standing)
+			}
 		}
 	}
 }
@@ -94,6 +97,17 @@ func (x *ends) receipt(e end, p alert.PortionID) {
 	x.purges[e][p] = true
 }
 
+// keepTrue takes out of the receipts what was handed over again since it was erased: it
+// is named once that has ended too.
+func (x *ends) keepTrue(now func(alertKey) history) {
+	for e, portions := range x.purges {
+		maps.DeleteFunc(portions, func(p alert.PortionID, _ bool) bool { return now(e.alertKey).holds(e.version, p) })
+		if len(portions) == 0 {
+			delete(x.purges, e)
+		}
+	}
+}
+
 // receipts returns what there is to sign, in a fixed order.
 func (x *ends) receipts() []store.Purge {
 	var list []store.Purge
@@ -113,16 +127,27 @@ const (
 	sweepNap   = time.Minute      // the longest time after which the clock is looked at again
 	sweepSoon  = time.Millisecond // the shortest
 	damagedNap = 24 * 60 * 60     // seconds after which what can not be read is tried again
+	unheard    = 24 * time.Hour   // for how long after a start the hub's clock is waited for
 )
 
+// ended is the moment by which what has ended is told: the clock's, but as late as the last
+// head that was taken, give or take alert.MaxSkew. A clock that is set back brings nothing
+// back, and the hub can not set this ahead: a head of the future is not taken.
+func (n *Node) ended() time.Time {
+	now, head := n.Now(), time.Unix(n.headAt.Load(), 0).Add(-alert.MaxSkew)
+	if head.After(now) {
+		return head
+	}
+	return now
+}
+
 // sweepStep erases a batch of what has ended by time, signs what could not be signed
-// before, and has the database give up what was erased. It erases nothing by a clock
-// that is ahead of the hub's by more than alert.MaxSkew: nothing would bring it back.
+// before, and has the database give up what was erased. It erases and signs nothing by a
+// clock that is not trusted.
 func (n *Node) sweepStep(ctx context.Context) (more bool, err error) {
-	now := n.Now()
-	if by := n.health.ahead(now); by > alert.MaxSkew {
-		return false, problem.New(problem.Unavailable, "the node's clock is ahead of the hub's by %s, where %s is allowed: nothing is erased by it",
-			by.Round(time.Second), alert.MaxSkew)
+	now := n.ended()
+	if err := n.trustsClock(ctx, now); err != nil {
+		return false, errors.Join(err, n.scrub(ctx))
 	}
 	more, err = n.sweepInbox(ctx, now.Unix())
 	if err == nil && !more {
@@ -134,6 +159,32 @@ func (n *Node) sweepStep(ctx context.Context) (more bool, err error) {
 	scrubbed := n.scrub(ctx)
 	more, err = n.signLate(ctx)
 	return more, errors.Join(scrubbed, err)
+}
+
+// trustsClock refuses to erase by a clock that is ahead of the hub's by more than
+// alert.MaxSkew, and, where something is due, by one that was not compared with the hub's
+// since the start, for as long as unheard: nothing would bring back what is erased, and
+// nobody is given what has ended meanwhile. Where there is no network to the hub it is never
+// compared.
+func (n *Node) trustsClock(ctx context.Context, now time.Time) error {
+	if by := n.health.ahead(now); by > alert.MaxSkew {
+		return problem.New(problem.Unavailable, "the node's clock is ahead of the hub's by %s, where %s is allowed: nothing is erased by it",
+			by.Round(time.Second), alert.MaxSkew)
+	}
+	if n.comparedClock() {
+		return nil
+	}
+	due, err := n.Store.NextDue(ctx)
+	if err == nil && due != 0 && due <= now.Unix() {
+		err = problem.New(problem.Unavailable, "the hub has not been heard since the start: what has ended by the node's clock alone is erased once it is, or after %s", unheard)
+	}
+	return err
+}
+
+// comparedClock reports whether the clock has been compared with the hub's since the start,
+// or that was waited for long enough.
+func (n *Node) comparedClock() bool {
+	return n.offline || n.health.knowsTime() || time.Since(n.started) >= unheard
 }
 
 // scrub has the database give up what was erased. Nothing is erased meanwhile, so that
@@ -155,7 +206,7 @@ func (n *Node) untilDue(ctx context.Context) time.Duration {
 	if err != nil || due == 0 {
 		return sweepNap
 	}
-	return min(max(time.Unix(due, 0).Sub(n.Now()), sweepSoon), sweepNap)
+	return min(max(time.Unix(due, 0).Sub(n.ended()), sweepSoon), sweepNap)
 }
 
 func (n *Node) sweepInbox(ctx context.Context, at int64) (more bool, err error) {
@@ -175,19 +226,16 @@ func (n *Node) sweepInbox(ctx context.Context, at int64) (more bool, err error) 
 		}
 		seen[key] = true
 		h, err := n.historyOf(ctx, key)
-		if errors.Is(err, errDamaged) {
-			if err := n.damaged(ctx, &e, d, at, err); err != nil {
-				return false, err
-			}
-			delete(seen, key) // what else of it is due is put off too
-			continue
-		} else if err != nil {
+		if err == nil {
+			err = n.sayDamaged(ctx, key, h)
+		}
+		if err != nil {
 			return false, err
 		}
 		x.judge(key, h)
 		e.Erasures = append(e.Erasures, h.erasures(at)...)
 	}
-	if e.Purges, err = n.signPurges(ctx, x.receipts(), at); err != nil {
+	if e.Purges, err = n.signPurges(ctx, x.receipts()); err != nil {
 		n.Log.WarnContext(ctx, "what has ended is erased, and the receipts are signed later", "error", err.Error())
 	}
 	n.erased()
@@ -200,18 +248,21 @@ func (n *Node) sweepInbox(ctx context.Context, at int64) (more bool, err error) 
 	return true, nil
 }
 
-// damaged puts off what can not be read, with an alarm, so that it keeps nothing else
-// from being erased. It is not served either: see stored.
-func (n *Node) damaged(ctx context.Context, e *store.Erase, d store.Due, at int64, why error) error {
-	e.Erasures = append(e.Erasures, store.Erasure{Seq: d.Seq, Left: func(i store.Item) (store.Item, error) {
-		i.Due = at + damagedNap
-		return i, nil
-	}})
-	return n.raise(ctx, store.AlarmFeed, nil, "what has ended of %s's alert %s can not be erased: %w", d.Originator, d.ID, why)
+// sayDamaged raises an alarm for what can not be read of an alert. It keeps nothing else
+// from being erased, nor the feed from being followed, and is not served: see stored.
+func (n *Node) sayDamaged(ctx context.Context, key alertKey, h history) error {
+	for _, v := range slices.Sorted(maps.Keys(h)) {
+		for _, e := range h.damaged(v) {
+			if err := n.raise(ctx, store.AlarmFeed, nil, "of %s's alert %s what ends can not be erased: %w", key.originator, key.id, e.damaged); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // erasures returns what erases all that is marked of what is stored. What was due by a
-// moment is looked at too, to say when it is due next.
+// moment is looked at too, to say when it is due next; what can not be read is put off.
 func (h history) erasures(at int64) []store.Erasure {
 	var list []store.Erasure
 	for _, v := range slices.Sorted(maps.Keys(h)) {
@@ -219,7 +270,11 @@ func (h history) erasures(at int64) []store.Erasure {
 			if e.page != nil || len(e.gone) == 0 && (e.due == 0 || e.due > at) {
 				continue
 			}
-			list = append(list, store.Erasure{Seq: e.seq, Left: func(i store.Item) (store.Item, error) { return without(i, e.gone) }})
+			left := func(i store.Item) (store.Item, error) { return without(i, e.gone) }
+			if e.damaged != nil {
+				left = func(i store.Item) (store.Item, error) { i.Due = at + damagedNap; return i, nil }
+			}
+			list = append(list, store.Erasure{Seq: e.seq, Left: left})
 		}
 	}
 	return list
@@ -262,7 +317,7 @@ func (n *Node) sweepOutbox(ctx context.Context, at int64) (more bool, err error)
 
 // unexpired returns an outgoing alert without what is to be erased by now.
 func (n *Node) unexpired(o *store.Outgoing) *store.Outgoing {
-	if p, err := clearPart(o.Token); err == nil && o.State != store.Queued && p.Expires <= n.Now().Unix() {
+	if p, err := clearPart(o.Token); err == nil && o.State != store.Queued && p.Expires <= n.ended().Unix() {
 		o.Token = signedPart(o.Token) + "~"
 	}
 	return o

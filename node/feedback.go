@@ -191,12 +191,14 @@ func (n *Node) suffices(ctx context.Context, request *subject, l alert.Label, re
 
 // subject is the alert that feedback is about, as its author has it.
 type subject struct {
-	re       alert.Reference          // originator and id
-	portions []alert.Portion          // with a label where content is held
-	kept     map[alert.PortionID]bool // content that may not be passed on
-	over     bool                     // it was recalled
-	refers   *alert.Reference         // where it is feedback itself
-	asked    []alert.MemberID         // by it, where it is a request
+	re        alert.Reference          // originator and id
+	portions  []alert.Portion          // with a label where content is held
+	kept      map[alert.PortionID]bool // content that may not be passed on
+	over      bool                     // it was recalled
+	refers    *alert.Reference         // where it is feedback itself
+	delegate  *alert.Delegation        // where it is a delegation to the member
+	published alert.ID                 // what was made of that
+	asked     []alert.MemberID         // by it, where it is a request
 }
 
 // subject reads an alert of the member's own, or the latest version of one received.
@@ -240,6 +242,15 @@ func (n *Node) receivedSubject(ctx context.Context, reader *Reader, s *subject) 
 		s.kept[release.Portion] = release.Obligations != nil && !release.Obligations.Onward
 	}
 	s.portions, s.refers, s.over = r.Alert.Portions, r.Alert.Re, r.Recall != nil
+	if r.Alert.Delegate == nil {
+		return nil
+	}
+	s.delegate = r.Alert.Delegate
+	d, err := n.Store.Delegation(ctx, s.re.Originator, s.re.Alert, n.Now().Unix())
+	if err != nil {
+		return unreadable(err)
+	}
+	s.published = d.Published
 	return nil
 }
 
@@ -283,12 +294,25 @@ func (n *Node) ownSubject(ctx context.Context, reader *Reader, s *subject) error
 func (s *subject) admits(self alert.MemberID, f FeedbackDraft) error {
 	reply := f.Act == alert.Answer || f.Act == alert.Declined
 	switch {
+	case reply && s.delegate != nil && !s.over:
+		return s.admitsReply(f.Act)
 	case reply && (s.refers == nil || s.refers.Act != alert.Request || s.over):
 		return fmt.Errorf("it is no request, or was recalled: there is nothing to answer")
 	case reply && (s.re.Originator == self || !slices.Contains(s.asked, self)):
 		return fmt.Errorf("the request does not ask %s", self)
 	case f.Act == alert.Sighting && s.over:
 		return fmt.Errorf("the alert was recalled: ask about it, or comment on it")
+	}
+	return nil
+}
+
+// admitsReply refuses a reply to a delegation but a refusal of one that was not published.
+func (s *subject) admitsReply(act alert.Act) error {
+	switch {
+	case act == alert.Answer:
+		return fmt.Errorf("a delegation is answered by publishing it (entente delegation publish), or refused")
+	case s.published != "":
+		return fmt.Errorf("the delegation was published, as %s: that can be recalled, and is not refused any more", s.published)
 	}
 	return nil
 }

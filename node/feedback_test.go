@@ -328,3 +328,42 @@ func TestFeedbackByUsers(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestOwnAnswersAreForThoseWhoMayReadThem: a request that was answered by a colleague, with
+// what a user may not read, stays open for that user.
+func TestOwnAnswersAreForThoseWhoMayReadThem(t *testing.T) {
+	e := exchange(t)
+	xa, xb := e["XA"], e["XB"]
+	must(t, xa.st.Close())
+	xa.openAs(func(c *node.Config) { c.Ingress = readers{} })
+	about := xa.publishes(feed.Content, nil, xb)
+	asked := xb.says(node.FeedbackDraft{Originator: "XA", Alert: about.ID, Act: alert.Request, Text: "Who?"})
+	xb.carry(xa)
+	state := func(r *node.Reader) (node.RequestState, int) {
+		t.Helper()
+		list, err := xa.n.Requests(ctx, node.RequestFilter{Reader: r, Limit: 10})
+		must(t, err)
+		if len(list) != 1 {
+			t.Fatalf("%+v", list)
+		}
+		return list[0].State, len(list[0].Replies)
+	}
+	answer := func(level alert.Classification) {
+		label := nodetest.Label()
+		label.Classification = level
+		xa.says(node.FeedbackDraft{Originator: "XB", Alert: asked.ID, Act: alert.Answer, Text: "He", Label: &label, Reader: &ann})
+	}
+	for _, step := range []struct {
+		level alert.Classification
+		ben   node.RequestState
+		sees  int
+	}{{alert.Secret, node.Open, 0}, {alert.Restricted, node.Answered, 1}} {
+		answer(step.level)
+		if s, n := state(&ben); s != step.ben || n != step.sees {
+			t.Errorf("%s: for ben it is %s, with %d replies", step.level, s, n)
+		}
+		if s, n := state(&ann); s != node.Answered || n != 1+step.sees {
+			t.Errorf("%s: for ann it is %s, with %d replies", step.level, s, n)
+		}
+	}
+}

@@ -24,7 +24,15 @@ func refusePage(format string, args ...any) error {
 // feedStep asks for one page, verifies all of it, and only then stores it:
 // items, acknowledgements and the new position in one transaction. The position
 // is read anew each time, so that a commit whose fate was unknown is seen.
-func (n *Node) feedStep(ctx context.Context) (more bool, err error) {
+func (n *Node) feedStep(ctx context.Context) (more bool, err error) { return n.follow(ctx, n.Hub.Poll) }
+
+// following is feedStep for a loop that fetches ahead.
+func (n *Node) following() func(context.Context) (more bool, err error) {
+	ahead := &prefetcher{poll: n.Hub.Poll}
+	return func(ctx context.Context) (bool, error) { return n.follow(ctx, ahead.Poll) }
+}
+
+func (n *Node) follow(ctx context.Context, ask poll) (more bool, err error) {
 	before, err := n.Store.Position(ctx)
 	if err != nil {
 		return false, err
@@ -33,13 +41,13 @@ func (n *Node) feedStep(ctx context.Context) (more bool, err error) {
 	if !n.health.follows() {
 		wait = 0 // whether the hub answers at all is to be known now
 	}
-	page, err := n.Hub.Poll(ctx, before.Seq, feed.MaxPage, wait)
+	page, err := ask(ctx, before.Seq, feed.MaxPage, wait)
 	if problem.KindOf(err) == problem.CursorUnknown && before.Seq > 0 {
 		return false, n.forgotten(ctx, before, err)
 	} else if err != nil {
 		return false, err
 	}
-	n.health.contact(n.Now())
+	n.contact(ctx)
 	v, err := n.verifyPage(ctx, before, page)
 	if err != nil {
 		if errors.Is(err, ErrPage) {
@@ -73,15 +81,16 @@ func (n *Node) take(ctx context.Context, v verified) error {
 		return err
 	}
 	var err error
-	if r.Acks, err = n.signAcks(ctx, v.acks); err != nil {
-		if len(r.Purges) == 0 || ctx.Err() != nil {
-			return err
-		}
+	if r.Acks, err = n.signAcks(ctx, v.acks); err == nil {
+		r.Purges, err = n.signPurges(ctx, r.Purges)
+	} else if len(r.Purges) == 0 || ctx.Err() != nil {
+		return err
+	} else {
 		for _, a := range v.acks {
 			r.Acks = append(r.Acks, store.Ack{Seq: a.Seq, Chain: a.Chain})
 		}
 	}
-	if r.Purges, err = n.signPurges(ctx, r.Purges, v.at); err != nil {
+	if err != nil {
 		n.Log.WarnContext(ctx, "what has ended is erased, and the receipts are signed later", "error", err.Error())
 	}
 	if len(r.Purges)+len(r.Erasures) > 0 {
@@ -146,11 +155,15 @@ func (n *Node) checkPage(ctx context.Context, before store.Position, page feed.P
 	}
 	now := n.Now()
 	head, err := k.checkHead(n.Config, now, before, page.Head)
-	if head.IssuedAt != 0 { // the hub has signed it
-		n.health.heard(head.IssuedAt)
+	if head.IssuedAt != 0 && !carried(ctx) && n.health.heard(head.IssuedAt) { // the hub has signed it, just now
+		wake(n.woken.sweep) // which may have waited for it
 	}
 	if err != nil {
 		return verified{}, refusePage("head: %w", err)
+	}
+	n.headAt.Store(max(before.HeadAt, head.IssuedAt))
+	if carried(ctx) {
+		n.health.contactedBy(min(now.Unix(), head.IssuedAt))
 	}
 	if err := n.told(ctx, head, page.Head, before); err != nil {
 		return verified{}, err

@@ -190,7 +190,8 @@ func TestRun(t *testing.T) {
 	h.deliver(feed.Content)
 	h.hub.Do(func() { h.hub.Down = false })
 	h.hub.Until("one acknowledgement and two alerts published", func() bool { return len(h.hub.Acks) == 1 && len(h.hub.Published) == 2 })
-	// The second was sent because the first was settled.
+	h.publish() // is sent once those before it are settled
+	h.hub.Until("a third alert published", func() bool { return len(h.hub.Published) == 3 })
 	o, err := h.n.Outgoing(ctx, first.ID, 1)
 	must(t, err)
 	s, err := h.n.Status(ctx)

@@ -10,6 +10,7 @@ import (
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/node/store"
+	"github.com/entente-hub/entente/trust"
 )
 
 // FourEyes is the member's own rule on which of its alerts take two persons: one who
@@ -63,21 +64,55 @@ func (r *released) covers(a alert.Alert, shown []alert.Portion) bool {
 }
 
 // judged returns the portions by which it is judged who may read a draft that makes an
-// alert, its own or, of a recall, those of the version that it recalls; and all whose
-// labels tell whether it takes two persons: those of the version too that it replaces,
-// since its holders lose them. Errors are those of Publish.
+// alert; and all whose labels tell whether it takes two persons: those of the version too
+// that it replaces, since its holders lose them. Errors are those of Publish.
 func (n *Node) judged(ctx context.Context, a alert.Alert, now time.Time) (shown, all []alert.Portion, err error) {
-	if a.Version == 1 {
+	switch {
+	case a.Version == 1:
 		return a.Portions, a.Portions, nil
+	case a.Recall != nil:
+		return n.judgedRecall(ctx, a, now)
 	}
 	before, err := n.last(ctx, a.Subject, a.Version, now)
 	if err != nil {
 		return nil, nil, err
 	}
-	if a.Recall != nil {
-		return before.Portions, before.Portions, nil
+	return a.Portions, slices.Concat(a.Portions, orAny(before.Portions)), nil
+}
+
+// judgedRecall is judged for a recall: who may read it is judged by the last version that
+// it takes back, and whether it takes two persons by all: the hub may yet refuse the last.
+func (n *Node) judgedRecall(ctx context.Context, a alert.Alert, now time.Time) (shown, all []alert.Portion, err error) {
+	for below := a.Version; below > 1; {
+		o, err := n.Store.Current(ctx, a.Subject, below)
+		if errors.Is(err, store.ErrNotFound) {
+			break
+		} else if err != nil {
+			return nil, nil, problem.Wrap(problem.Unavailable, err, "the outbox can not be read")
+		}
+		before, err := trust.ReadAlert(o.Token)
+		if err != nil {
+			return nil, nil, problem.Wrap(problem.Internal, err, "the alert in the outbox can not be read")
+		}
+		below = o.Version
+		if before.Recall != nil || now.Unix() >= before.Expires { // holds nothing, or nothing any more
+			continue
+		}
+		if len(shown) == 0 {
+			shown = before.Portions
+		}
+		all = append(all, orAny(before.Portions)...)
 	}
-	return a.Portions, slices.Concat(a.Portions, before.Portions), nil
+	return shown, all, nil
+}
+
+// orAny returns the portions of a version. One without has come back from the hub without
+// them (see regain): a portion without a label, which may be of any level, stands for them.
+func orAny(portions []alert.Portion) []alert.Portion {
+	if len(portions) == 0 {
+		return []alert.Portion{{}}
+	}
+	return portions
 }
 
 // leave is what the member's rule on two persons has let go. mayGo mints it, queue
@@ -104,7 +139,7 @@ func (n *Node) mayGo(ctx context.Context, a alert.Alert, by *released, now time.
 // queue stores an alert in the outbox, by leave of mayGo; one that was released ends its
 // draft in the same transaction. Errors are of kind Unavailable, or Conflict: wrapping
 // store.ErrStale where the draft has moved on, store.ErrExists where another version was
-// faster.
+// faster, store.ErrDelegation where it is made of a delegation that waits no more.
 func (n *Node) queue(ctx context.Context, l *leave, o *store.Outgoing) error {
 	var err error
 	if by := l.by; by == nil { // panics without leave
@@ -116,6 +151,8 @@ func (n *Node) queue(ctx context.Context, l *leave, o *store.Outgoing) error {
 	switch {
 	case errors.Is(err, store.ErrStale):
 		return problem.Wrap(problem.Conflict, err, "the draft is not what it was")
+	case errors.Is(err, store.ErrDelegation):
+		return problem.Wrap(problem.Conflict, err, "the delegation has been published already, or was recalled")
 	case errors.Is(err, store.ErrExists):
 		return problem.Wrap(problem.Conflict, err, "another version has been published meanwhile")
 	case err != nil:

@@ -65,17 +65,41 @@ func (h *health) follows() bool {
 	return h.following
 }
 
-func (h *health) contact(at time.Time) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.lastContact = at
+// contact notes that the hub has just answered. A parcel's answers are of some time ago:
+// of when, the hub's signed word is taken (see contactedBy), and not the courier's.
+func (n *Node) contact(ctx context.Context) {
+	if carried(ctx) {
+		return
+	}
+	n.health.mu.Lock()
+	defer n.health.mu.Unlock()
+	n.health.lastContact = n.Now()
 }
 
-// heard notes the hub's time from a verified head that has just come.
-func (h *health) heard(iat int64) {
+// contactedBy notes that the hub has answered at a moment, in seconds since 1970-01-01 UTC.
+func (h *health) contactedBy(unix int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if at := time.Unix(unix, 0).UTC(); at.After(h.lastContact) {
+		h.lastContact = at
+	}
+}
+
+// heard notes the hub's time from a verified head that has just come, and reports
+// whether it is the first.
+func (h *health) heard(iat int64) (first bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	first = h.hubTime == 0
 	h.hubTime, h.hubTimeAt = iat, time.Now()
+	return first
+}
+
+// knowsTime reports whether the hub was heard since the start.
+func (h *health) knowsTime() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.hubTime != 0
 }
 
 // ahead returns by how much a clock is ahead of the hub's, behind if negative;
@@ -99,9 +123,10 @@ func (n *Node) raise(ctx context.Context, kind string, evidence []byte, format s
 
 // Status is how a node does.
 type Status struct {
+	Offline     bool      // the node has no network to its hub: parcels are carried
 	Following   bool      // the last exchange about the feed went well
 	LastError   string    // all that stands against the node now: alarms first, then each loop's
-	LastContact time.Time // of the last answer of the hub's; zero: none since the start
+	LastContact time.Time // of the last answer of the hub's, for one that was carried by the hub's signed word; zero: none since the start
 	Cursor      int64     // sequence number of the last item stored
 	Counts      store.Counts
 	Requests    RequestCounts
@@ -118,7 +143,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	s.Cursor = pos.Seq
+	s.Cursor, s.Offline = pos.Seq, n.offline
 	if s.Counts, err = n.Store.Counts(ctx); err != nil {
 		return Status{}, err
 	}

@@ -75,8 +75,10 @@ func (n *Node) Holders(ctx context.Context, id alert.ID) (Holders, error) {
 	if err != nil {
 		return Holders{}, err
 	}
-	members, err := n.sortReport(k, own, report)
-	if err != nil {
+	members, err := n.sortReport(own, report)
+	if errors.Is(err, errNoReceiptYet) {
+		return Holders{}, err
+	} else if err != nil {
 		return Holders{}, problem.New(problem.Internal, "what the hub says of who holds alert %s can not be true: %w", id, err)
 	}
 	h := Holders{ID: id, Version: own.last}
@@ -95,12 +97,14 @@ type ownVersions struct {
 	alerts   map[int]*trust.VerifiedAlert
 	portions map[int]map[alert.PortionID]bool // nil where they are erased by now
 	accepted map[int]int64                    // when, seconds since 1970-01-01 UTC
+	queued   map[int]bool                     // of which there is no receipt here yet
 	last     int
 }
 
 // acceptedVersions reads the versions that the hub has accepted, as the outbox has them.
 func (n *Node) acceptedVersions(ctx context.Context, id alert.ID) (*ownVersions, error) {
-	own := &ownVersions{id: id, alerts: make(map[int]*trust.VerifiedAlert), portions: make(map[int]map[alert.PortionID]bool), accepted: make(map[int]int64)}
+	own := &ownVersions{id: id, alerts: make(map[int]*trust.VerifiedAlert), portions: make(map[int]map[alert.PortionID]bool), accepted: make(map[int]int64),
+		queued: make(map[int]bool)}
 	for below := 0; ; {
 		o, err := n.Store.Current(ctx, id, below)
 		if errors.Is(err, store.ErrNotFound) {
@@ -108,6 +112,7 @@ func (n *Node) acceptedVersions(ctx context.Context, id alert.ID) (*ownVersions,
 		} else if err != nil {
 			return nil, problem.Wrap(problem.Unavailable, err, "the outbox can not be read")
 		}
+		own.queued[o.Version] = o.State == store.Queued
 		if below = o.Version; o.State == store.Accepted {
 			if err := own.add(o); err != nil {
 				return nil, problem.Wrap(problem.Internal, err, "the alert in the outbox can not be read")
@@ -152,8 +157,11 @@ type account struct {
 	receipts []PurgeReceipt
 }
 
+// errNoReceiptYet: the hub has a version whose receipt did not come through.
+var errNoReceiptYet = problem.New(problem.Unavailable, "the hub has taken a version of the alert, and its receipt has not come yet")
+
 // sortReport holds the hub's report to what the node knows, and sorts it by member.
-func (n *Node) sortReport(k *known, own *ownVersions, report HoldersReport) (map[alert.MemberID]*account, error) {
+func (n *Node) sortReport(own *ownVersions, report HoldersReport) (map[alert.MemberID]*account, error) {
 	type place struct {
 		member alert.MemberID
 		seq    int64
@@ -173,6 +181,9 @@ func (n *Node) sortReport(k *known, own *ownVersions, report HoldersReport) (map
 		a, err := of(h.Member)
 		if err != nil {
 			return nil, err
+		}
+		if own.queued[h.Version] {
+			return nil, errNoReceiptYet
 		}
 		if own.alerts[h.Version] == nil {
 			return nil, fmt.Errorf("version %d was handed over to %s, and the hub has given no receipt for it", h.Version, h.Member)
@@ -208,8 +219,12 @@ func (a *account) tell(n *Node, k *known, own *ownVersions, now time.Time) Holde
 	for _, x := range a.handed {
 		h.Version = max(h.Version, x.Version)
 	}
+	since := make(map[int64]int64)
 	for _, x := range a.handed {
-		err := k.checkAck(n.Config, x)
+		ack, err := k.checkAck(n.Config, x)
+		if err == nil {
+			since[x.Seq] = ack.IssuedAt
+		}
 		if err != nil && x.Ack != "" {
 			h.Faults = append(h.Faults, fmt.Sprintf("the acknowledgement of item %d: %v", x.Seq, err))
 		}
@@ -230,13 +245,14 @@ func (a *account) tell(n *Node, k *known, own *ownVersions, now time.Time) Holde
 		h.Purged = append(h.Purged, PurgedBy{p.Version, p.Cause, p.Portions, time.Unix(p.IssuedAt, 0).UTC()})
 	}
 	slices.SortStableFunc(h.Purged, func(x, y PurgedBy) int { return cmp.Or(x.Version-y.Version, x.At.Compare(y.At)) })
-	a.tellHeld(&h, own, now)
+	a.tellHeld(&h, own, since, now)
 	return h
 }
 
 // tellHeld says what of each version a member has been handed over and has not signed to
-// have erased since, and whether it should have.
-func (a *account) tellHeld(h *Holder, own *ownVersions, now time.Time) {
+// have erased since, and whether it should have; since is when it has acknowledged each
+// item, by the item's place.
+func (a *account) tellHeld(h *Holder, own *ownVersions, since map[int64]int64, now time.Time) {
 	held := make(map[int]map[alert.PortionID]bool)
 	released := make(map[int]map[alert.PortionID]bool) // as content
 	for _, x := range a.handed {
@@ -245,7 +261,7 @@ func (a *account) tellHeld(h *Holder, own *ownVersions, now time.Time) {
 		}
 		for _, r := range x.Releases {
 			released[x.Version][r.Portion] = released[x.Version][r.Portion] || r.Kind == feed.Content
-			if !x.Lost && !h.hasPurged(x, r.Portion) {
+			if !x.Lost && !h.hasPurged(x, since[x.Seq], r.Portion) {
 				held[x.Version][r.Portion] = true
 			}
 		}
@@ -267,10 +283,16 @@ func (a *account) tellHeld(h *Holder, own *ownVersions, now time.Time) {
 }
 
 // hasPurged reports whether a member has signed to have erased a portion after it was
-// handed over; the two clocks may differ.
-func (h *Holder) hasPurged(x HandOver, p alert.PortionID) bool {
+// handed over. By the member's own word it has not erased before the moment, in seconds
+// since 1970-01-01 UTC, at which it acknowledged; where it has not, 0, the hub's says when
+// that was, and the two clocks may differ.
+func (h *Holder) hasPurged(x HandOver, acknowledged int64, p alert.PortionID) bool {
+	since := time.Unix(acknowledged, 0)
+	if acknowledged == 0 {
+		since = time.Unix(x.ReleasedAt, 0).Add(-alert.MaxSkew)
+	}
 	return slices.ContainsFunc(h.Purged, func(r PurgedBy) bool {
-		return r.Version == x.Version && !r.At.Before(time.Unix(x.ReleasedAt, 0).Add(-alert.MaxSkew)) && slices.Contains(r.Portions, p)
+		return r.Version == x.Version && !r.At.Before(since) && slices.Contains(r.Portions, p)
 	})
 }
 
@@ -292,22 +314,18 @@ func (own *ownVersions) endedSince(a *account, v int, held map[alert.PortionID]b
 }
 
 // checkAck verifies an acknowledgement of a hand-over.
-func (k *known) checkAck(c Config, x HandOver) error {
+func (k *known) checkAck(c Config, x HandOver) (a feed.Ack, err error) {
 	if x.Ack == "" {
-		return errors.New("there is none")
+		return a, errors.New("there is none")
 	}
-	var a feed.Ack
-	_, _, err := keys.VerifyParsed(x.Ack, feed.AckType, func(payload []byte) (lookup keys.Lookup, err error) {
+	_, _, err = keys.VerifyParsed(x.Ack, feed.AckType, func(payload []byte) (lookup keys.Lookup, err error) {
 		a, err = feed.Parse[feed.Ack](payload)
 		return k.dir.NodeKey(x.Member, a.IssuedAt), err
 	})
-	switch {
-	case err != nil:
-		return err
-	case a.Issuer != x.Member || a.Hub != c.HubID || a.Seq != x.Seq || a.Chain != x.Chain:
-		return errors.New("it is of something else")
+	if err == nil && (a.Issuer != x.Member || a.Hub != c.HubID || a.Seq != x.Seq || a.Chain != x.Chain) {
+		err = errors.New("it is of something else")
 	}
-	return nil
+	return a, err
 }
 
 // checkPurge verifies a purge receipt.

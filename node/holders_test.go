@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +87,27 @@ func TestHolders(t *testing.T) {
 		t.Errorf("another's: %v", err)
 	}
 	l.lyingHub(b, first.ID)
+}
+
+// TestHoldersWithoutTheReceipt: a hub that has handed over a version whose receipt was lost
+// on its way has told no untruth; the sender asks again.
+func TestHoldersWithoutTheReceipt(t *testing.T) {
+	l := newLife(t, 1)
+	o := l.publish()
+	must(t, l.n.OutboxStep(ctx))
+	next, err := l.n.Publish(ctx, nextVersion(o.ID))
+	must(t, err)
+	l.st.failSettle = before
+	if err := l.n.OutboxStep(ctx); !errors.Is(err, errInjected) {
+		t.Fatal(err)
+	}
+	l.hub.Hand("XB", l.main(next.Token))
+	_, err = l.n.Holders(ctx, o.ID)
+	wantKind(t, "before", err, problem.Unavailable)
+	must(t, l.n.OutboxStep(ctx))
+	if h, err := l.n.Holders(ctx, o.ID); err != nil || h.Version != 2 || len(h.Members) != 1 {
+		t.Errorf("%+v, %v", h, err)
+	}
 }
 
 // lyingHub: what does not verify counts for nothing and is said, and what can not be

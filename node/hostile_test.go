@@ -86,10 +86,15 @@ func (h *house) hostileReleases() map[string]hostile {
 		"other purpose":      {changed(func(d *feed.Delivery) { content(d).Obligations.Purposes = []alert.Purpose{"prevention"} }), "label does not name"},
 		"held for ever":      {changed(func(d *feed.Delivery) { content(d).Obligations.HoldUntil = alert.MaxTime }), "held for longer"},
 		"other handling":     {changed(func(d *feed.Delivery) { content(d).Obligations.Handling = []alert.Handling{"H1"} }), "handling"},
-		"release to come":    {changed(func(d *feed.Delivery) { d.ReleasedAt += 3600 }), "future"},
-		"never released":     {changed(func(d *feed.Delivery) { d.ReleasedAt = 0 }), "never"},
-		"other policy":       {changed(func(d *feed.Delivery) { d.Policy = feed.ChainStart("XA") }), "no statement has put into force"},
-		"no revision":        {changed(func(d *feed.Delivery) { d.Revision = "" }), "statements and policy"},
+		"no release by then": {changed(func(d *feed.Delivery) {
+			p := h.Payload("XB")
+			p.IssuedAt += 1800
+			*d = h.Deliver(h.Issue(p, 1, h.Node["XB"]), feed.Content)
+			d.ReleasedAt += 3600
+		}), "not yet valid"},
+		"never released": {changed(func(d *feed.Delivery) { d.ReleasedAt = 0 }), "never"},
+		"other policy":   {changed(func(d *feed.Delivery) { d.Policy = feed.ChainStart("XA") }), "no statement has put into force"},
+		"no revision":    {changed(func(d *feed.Delivery) { d.Revision = "" }), "statements and policy"},
 	}
 }
 
@@ -138,6 +143,21 @@ func TestHostilePages(t *testing.T) {
 	h.deliver(feed.Content)
 	must(t, h.n.FeedStep(ctx))
 	h.holds(1, 1, 1)
+}
+
+// TestReleaseDatedWrong: a hub whose clock was wrong for a while has dated releases ahead, or
+// before the alert was signed, in a feed that never changes. They are taken, and what comes
+// after them, by what holds now, or held when it was signed.
+func TestReleaseDatedWrong(t *testing.T) {
+	for _, by := range []int64{86400, -86400} {
+		h := newHouse(t)
+		d := h.whole()
+		d.ReleasedAt += by
+		h.hub.Hand("XA", d)
+		h.deliver(feed.Content)
+		must(t, h.n.FeedStep(ctx))
+		h.holds(2, 2, 2)
+	}
 }
 
 // content returns the first release of content.

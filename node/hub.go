@@ -17,6 +17,11 @@ import (
 type Hub interface {
 	// Publish hands over an alert with all disclosures and returns the receipt.
 	Publish(ctx context.Context, token string) (receipt string, err error)
+	// PublishAll hands over up to MaxBatch alerts, as Publish would one after the other,
+	// and returns what became of them in their order: of the first at least. Of those
+	// behind nothing is known. A refusal that is no judgement, as for want of room, does
+	// not keep back what is behind it.
+	PublishAll(ctx context.Context, tokens []string) ([]Published, error)
 	// Audience asks who would get what of labelled portions.
 	Audience(ctx context.Context, q AudienceQuery) (Audience, error)
 	// Poll returns up to limit items of the feed after a sequence number, and
@@ -47,6 +52,13 @@ type Hub interface {
 	// Consistency returns the proof that the log of size newer begins with that
 	// of size older; both are at least 1.
 	Consistency(ctx context.Context, older, newer int64) (tlog.ConsistencyPath, error)
+}
+
+// Published is what became of an alert: the hub's receipt, or why it is refused, a
+// *problem.Error.
+type Published struct {
+	Receipt string
+	Refusal error
 }
 
 // PublishedAlert is an alert of the caller's own, with what the hub has not erased of it,

@@ -175,7 +175,7 @@ type desk struct {
 const maxJudged = 1 << 12
 
 func (n *Node) desk(r Reader) *desk {
-	d := &desk{Node: n, reader: r, known: n.known.Load(), now: n.Now(), judged: make(map[string]bool), later: true}
+	d := &desk{Node: n, reader: r, known: n.known.Load(), now: n.ended(), judged: make(map[string]bool), later: true}
 	if d.known.dir.Ready() {
 		for _, m := range d.known.dir.Registry().Members {
 			if m.ID == n.Member {

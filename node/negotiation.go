@@ -140,12 +140,14 @@ func (n *Node) takeInNow(ctx context.Context) {
 }
 
 // asOfNow is what is known once the hub was asked for new statements. Where it is
-// away, what was known before will do: it was verified.
+// away, or has no time for this member, what was known before will do: it was verified.
 func (n *Node) asOfNow(ctx context.Context) (*known, error) {
-	if err := n.fetchStatements(ctx); err != nil && problem.KindOf(err) != problem.Unavailable {
-		return nil, err
+	err := n.fetchStatements(ctx)
+	switch kind := problem.KindOf(err); {
+	case err == nil, kind == problem.Unavailable, kind == problem.RateLimited:
+		return n.registered()
 	}
-	return n.registered()
+	return nil, err
 }
 
 // Chain returns the revision and digest of the statement in force in a chain; 0

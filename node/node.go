@@ -62,7 +62,12 @@ type Node struct {
 	regained atomic.Bool // what the hub knows of this member's own alerts is known here
 	woken    wakes
 
-	unscrubbed atomic.Bool // something was erased that the database may still have somewhere
+	unscrubbed atomic.Bool  // something was erased that the database may still have somewhere
+	started    time.Time    // with a reading of the monotonic clock
+	headAt     atomic.Int64 // iat of the last head that was taken, seconds since 1970-01-01 UTC
+
+	offline   bool       // there is no network to the hub
+	importing sync.Mutex // held while a parcel is taken; before signing, syncing and ending
 }
 
 // wakes holds one slot for each loop that others wake.
@@ -92,6 +97,14 @@ func New(ctx context.Context, c Config) (*Node, error) {
 	}
 	n := &Node{Config: c, asked: asked{refused: make(map[[sha256.Size]byte]bool)}, woken: wakes{make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)}}
 	n.unscrubbed.Store(true) // it may have been killed in between
+	n.started = time.Now()
+	_, n.offline = c.Hub.(Offline)
+	n.Hub = exchange{c.Hub}
+	position, err := c.Store.Position(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	n.headAt.Store(position.HeadAt)
 	list, err := c.Store.Statements(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("node: %w", err)
@@ -109,14 +122,17 @@ func New(ctx context.Context, c Config) (*Node, error) {
 // logged.
 func (n *Node) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
-	for _, l := range []loop{
-		{name: loopStatements, step: n.statementsStep, wake: n.woken.statements, pause: statementsAge},
-		{name: loopFeed, step: n.feedStep, pause: firstBackoff},
-		{name: loopOutbox, step: n.outboxStep, wake: n.woken.sender},
-		{name: loopAcks, step: n.acksStep, wake: n.woken.acks},
+	list := []loop{
 		{name: loopSweep, step: n.sweepStep, wake: n.woken.sweep, until: n.untilDue},
 		{name: loopDrafts, step: n.draftsStep, pause: draftsPause},
-	} {
+	}
+	if !n.offline { // else these steps are taken with what is imported
+		list = append(list, loop{name: loopStatements, step: n.statementsStep, wake: n.woken.statements, pause: statementsAge},
+			loop{name: loopFeed, step: n.following(), pause: firstBackoff},
+			loop{name: loopOutbox, step: n.outboxStep, wake: n.woken.sender},
+			loop{name: loopAcks, step: n.acksStep, wake: n.woken.acks})
+	}
+	for _, l := range list {
 		loops.Go(func() { n.loop(ctx, l) })
 	}
 	loops.Wait()

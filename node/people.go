@@ -64,10 +64,15 @@ func (n *Node) viewer(p Person) (*viewer, error) {
 	if err := n.shows(p); err != nil {
 		return nil, err
 	}
+	return n.viewerOf(p.User)
+}
+
+// viewerOf is viewer for a user who need not be there to show who it is.
+func (n *Node) viewerOf(user string) (*viewer, error) {
 	if _, err := n.registered(); err != nil {
 		return nil, err
 	}
-	return &viewer{user: p.User, node: n, desks: make(map[alert.Purpose]*desk)}, nil
+	return &viewer{user: user, node: n, desks: make(map[alert.Purpose]*desk)}, nil
 }
 
 // sees reports whether the user may know of a draft: its author and those who could
@@ -100,13 +105,18 @@ func (v *viewer) reads(ctx context.Context, p store.DraftPortion) (bool, error) 
 			d = v.node.desk(Reader{User: v.user, Purpose: purpose})
 			v.desks[purpose] = d
 		}
-		may, err := d.may(ctx, feed.Release{Portion: p.ID, Kind: feed.Content, Obligations: &feed.Obligations{
-			Purposes: label.Purposes, HoldUntil: d.now.Add(time.Hour).Unix()}}, &label)
+		may, err := d.might(ctx, p.ID, &label)
 		if err != nil || may {
 			return may, err
 		}
 	}
 	return false, nil
+}
+
+// might asks whether the reader might read a portion if it had been received as it is.
+func (d *desk) might(ctx context.Context, id alert.PortionID, label *alert.Label) (bool, error) {
+	return d.may(ctx, feed.Release{Portion: id, Kind: feed.Content, Obligations: &feed.Obligations{
+		Purposes: label.Purposes, HoldUntil: d.now.Add(time.Hour).Unix()}}, label)
 }
 
 // keptPortions returns what is kept of portions by which it is judged who may know of

@@ -48,7 +48,9 @@ type Draft struct {
 	Supersedes alert.ID         `json:"supersedes,omitempty"` // the member's own alert of which this is the next version; "": none
 	Recall     *alert.Recall    `json:"recall,omitempty"`     // ends Supersedes
 	Re         *alert.Reference `json:"re,omitempty"`         // what it is feedback to; a next version has that of the one before
-	By         string           `json:"by,omitempty"`         // who wrote it, a user of the member's directory; kept here where Re is set, and not sent
+	Delegate   *DelegateTo      `json:"delegate,omitempty"`   // another member is to publish it
+	MadeOf     *MadeOf          `json:"made_of,omitempty"`    // the received delegation that it publishes
+	By         string           `json:"by,omitempty"`         // who wrote it, a user of the member's directory; kept here where Re or Delegate is set, and not sent
 }
 
 // Publish composes an alert, signs it and queues it. When it returns nil the
@@ -75,6 +77,21 @@ func (n *Node) issue(ctx context.Context, d Draft, by *released) (*store.Outgoin
 	if err != nil {
 		return nil, err
 	}
+	o, err := n.outgoing(ctx, a, d.By, now)
+	if err != nil {
+		return nil, err
+	}
+	if o.Publication, err = n.publication(ctx, d, a.Subject, now); err != nil {
+		return nil, err
+	}
+	if err := n.queue(ctx, leave, o); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// outgoing signs an alert, and verifies it.
+func (n *Node) outgoing(ctx context.Context, a alert.Alert, by string, now time.Time) (*store.Outgoing, error) {
 	token, err := sign(ctx, n.Signer, a)
 	if err != nil {
 		return nil, err
@@ -82,21 +99,24 @@ func (n *Node) issue(ctx context.Context, d Draft, by *released) (*store.Outgoin
 	if err := n.verifyOwn(ctx, token); err != nil {
 		return nil, err
 	}
-	o := store.Outgoing{ID: a.Subject, Version: a.Version, Token: token, Digest: digestOf(token),
-		State: store.Queued, QueuedAt: now.UTC().Truncate(time.Microsecond), Due: ownEnd(a), Referring: referringOwn(a, d.By)}
-	if err := n.queue(ctx, leave, &o); err != nil {
-		return nil, err
-	}
-	return &o, nil
+	return &store.Outgoing{ID: a.Subject, Version: a.Version, Token: token, Digest: digestOf(token),
+		State: store.Queued, QueuedAt: now.UTC().Truncate(time.Microsecond), Due: ownEnd(a), Recall: a.Recall, Urgent: n.urgent(ctx, a),
+		Referring: referringOwn(a, by), Delegating: delegatingOf(a, by)}, nil
 }
 
 // prepare makes of a draft the alert that would be signed now, by the member's own policy.
 func (n *Node) prepare(ctx context.Context, d Draft, now time.Time) (alert.Alert, error) {
-	if d.Recall != nil {
+	switch {
+	case d.Recall != nil:
 		return n.prepareRecall(ctx, d, now)
+	case d.Delegate != nil:
+		return n.prepareDelegation(ctx, d, now)
 	}
 	portions, lifetime, err := n.compose(ctx, d)
 	if err != nil {
+		return alert.Alert{}, err
+	}
+	if lifetime, err = n.rests(ctx, d, portions, lifetime, now); err != nil {
 		return alert.Alert{}, err
 	}
 	a, err := n.newAlert(now, lifetime, portions)
@@ -148,6 +168,9 @@ func (n *Node) verifyOwn(ctx context.Context, token string) error {
 // Preview tells who would get what of a draft: the member's own policy first, then
 // the hub. Nothing is stored here. Errors are those of Publish, or the hub's.
 func (n *Node) Preview(ctx context.Context, d Draft) (Audience, error) {
+	if d.Delegate != nil {
+		return Audience{}, problem.New(problem.Malformed, "who gets what %s publishes depends on that member's agreements: it can preview that", d.Delegate.To)
+	}
 	portions, lifetime, err := n.compose(ctx, d)
 	if err != nil {
 		return Audience{}, err
@@ -192,14 +215,22 @@ func (n *Node) compose(ctx context.Context, d Draft) ([]alert.Portion, time.Dura
 	for i, p := range portions {
 		labels[i] = *p.Label
 	}
-	refusals, err := n.Egress.Check(ctx, n.Member, labels)
-	if err != nil {
-		return nil, 0, problem.Wrap(problem.Unavailable, err, "the national egress policy does not answer")
-	}
-	if len(refusals) > 0 {
-		return nil, 0, denied(refusals, portions)
+	if err := n.permits(ctx, labels, portions); err != nil {
+		return nil, 0, err
 	}
 	return portions, lifetime, nil
+}
+
+// permits asks the member's own policy whether portions may leave under these labels.
+func (n *Node) permits(ctx context.Context, labels []alert.Label, portions []alert.Portion) error {
+	refusals, err := n.Egress.Check(ctx, n.Member, labels)
+	if err != nil {
+		return problem.Wrap(problem.Unavailable, err, "the national egress policy does not answer")
+	}
+	if len(refusals) > 0 {
+		return denied(refusals, portions)
+	}
+	return nil
 }
 
 // resolveMarkings fills in what the labels of a plan leave to the node. Where that

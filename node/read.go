@@ -121,7 +121,7 @@ func (n *Node) Show(ctx context.Context, originator alert.MemberID, id alert.ID,
 // read returns what is held of a version by its latest delivery, latest, and those
 // before. The error is of kind Unavailable or Internal.
 func (n *Node) read(ctx context.Context, k *known, latest store.Item) (Received, error) {
-	h := &holding{now: n.Now(), ended: latest.Ended != ""}
+	h := &holding{now: n.ended(), ended: latest.Ended != ""}
 	if err := n.gather(ctx, k, latest, h, nil); err != nil {
 		return Received{}, err
 	}
@@ -153,9 +153,10 @@ func (n *Node) tellEnd(ctx context.Context, i store.Item, h *holding, r *Receive
 	if err != nil {
 		return unreadable(err)
 	}
+	r.Recall = &alert.Recall{Mode: last.Recall} // without a reason, where it is damaged
 	k, err := stored(*last)
 	if err != nil {
-		return problem.Wrap(problem.Internal, err, "the recall of the alert can not be read")
+		return nil
 	}
 	p, err := clearPart(k.Delivery.Alert) // verified when it was received: a key revoked since brings nothing back
 	if err == nil && p.Recall == nil {

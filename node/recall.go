@@ -22,7 +22,7 @@ func (n *Node) Recall(ctx context.Context, id alert.ID, r alert.Recall) (*store.
 // prepareRecall makes the last version of an alert.
 func (n *Node) prepareRecall(ctx context.Context, d Draft, now time.Time) (alert.Alert, error) {
 	switch {
-	case d.Supersedes == "" || len(d.Objects) > 0 || len(d.Plan.Portions) > 0 || d.Re != nil:
+	case d.Supersedes == "" || len(d.Objects) > 0 || len(d.Plan.Portions) > 0 || d.Re != nil || d.Delegate != nil || d.MadeOf != nil:
 		return alert.Alert{}, problem.New(problem.Malformed, "a recall names an alert of this member's own, a mode and a reason, and nothing else")
 	case d.Recall.Validate() != nil:
 		return alert.Alert{}, problem.New(problem.Malformed, "%w", d.Recall.Validate())
@@ -61,6 +61,9 @@ func (n *Node) supersede(ctx context.Context, a *alert.Alert, id alert.ID, now t
 	}
 	if before.Recall != nil {
 		return errRecalled
+	}
+	if before.Delegate != nil {
+		return problem.New(problem.Malformed, "a delegation has no next version: recall it, and delegate anew")
 	}
 	follow(a, before)
 	switch re := before.Re; {
@@ -152,6 +155,6 @@ func (n *Node) place(ctx context.Context, o *store.Outgoing) (*store.Outgoing, e
 		return nil, err
 	}
 	next := *o
-	next.Version, next.Token, next.Digest, next.Due = again.Version, token, digestOf(token), ownEnd(again)
+	next.Version, next.Token, next.Digest, next.Due, next.Recall = again.Version, token, digestOf(token), ownEnd(again), again.Recall
 	return &next, n.Store.Renumber(ctx, o.ID, o.Version, next)
 }

@@ -1,7 +1,6 @@
 package node_test
 
 import (
-	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -169,7 +168,7 @@ func TestRecallWhereNothingIsOut(t *testing.T) {
 	if _, err := h.n.Recall(ctx, first.ID, wrong); problem.KindOf(err) != problem.NotFound {
 		t.Error(err)
 	}
-	if next, err := h.st.Next(ctx); !errors.Is(err, store.ErrNotFound) {
+	if next, err := h.st.Sendable(ctx, 1); err != nil || len(next) > 0 {
 		t.Errorf("%+v, %v", next, err)
 	}
 }

@@ -107,7 +107,7 @@ func (n *Node) readOwn(k *known, p PublishedAlert) (store.Outgoing, int64, error
 		return store.Outgoing{}, 0, err
 	}
 	o := store.Outgoing{ID: a.Subject, Version: a.Version, Token: p.Token, Digest: r.Digest, Receipt: p.Receipt,
-		QueuedAt: time.Unix(a.IssuedAt, 0).UTC(), Due: ownEnd(a.Alert), Referring: referringOwn(a.Alert, "")}
+		QueuedAt: time.Unix(a.IssuedAt, 0).UTC(), Due: ownEnd(a.Alert), Recall: a.Recall, Referring: referringOwn(a.Alert, ""), Delegating: delegatingOf(a.Alert, "")}
 	switch whole := digestOf(p.Token) == r.Digest; {
 	case r.Issuer != n.HubID || r.Originator != n.Member || r.Alert != a.Subject || r.Version != a.Version:
 		return store.Outgoing{}, 0, fmt.Errorf("the receipt is for version %d of alert %s of %s", r.Version, r.Alert, r.Originator)

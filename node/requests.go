@@ -10,6 +10,7 @@ import (
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/node/store"
+	"github.com/entente-hub/entente/trust"
 )
 
 // RequestState says how a request for information stands.
@@ -147,12 +148,14 @@ func (v requestView) limit(ctx context.Context, r *store.Request) (bool, error) 
 	}
 	var replies []store.Reply
 	for _, reply := range r.Replies {
-		if reply.Originator != v.Member {
-			if may, err := v.reads(ctx, reply.Name); err != nil {
-				return false, err
-			} else if !may {
-				continue
-			}
+		reads := v.reads
+		if reply.Originator == v.Member {
+			reads = v.readsOwn
+		}
+		if may, err := reads(ctx, reply.Name); err != nil {
+			return false, err
+		} else if !may {
+			continue
 		}
 		replies = append(replies, reply)
 	}
@@ -173,6 +176,32 @@ func (v requestView) reads(ctx context.Context, name store.Name) (bool, error) {
 	}
 	v.read[name] = err == nil
 	return err == nil, err
+}
+
+// readsOwn reports whether the reader might have anything of an alert of the member's own
+// if it had been received.
+func (v requestView) readsOwn(ctx context.Context, name store.Name) (bool, error) {
+	if v.focal {
+		return true, nil
+	}
+	o, err := v.Outgoing(ctx, name.ID, name.Version)
+	if err != nil {
+		return false, err
+	}
+	a, err := trust.ReadAlert(o.Token)
+	if err != nil {
+		return false, problem.Wrap(problem.Internal, err, "the answer in the outbox can not be read")
+	}
+	d := v.desk(*v.reader)
+	for _, p := range a.Portions {
+		if p.Label == nil {
+			continue
+		}
+		if may, err := d.might(ctx, p.ID, p.Label); err != nil || may {
+			return may, err
+		}
+	}
+	return false, nil
 }
 
 // readsAny reports whether the reader has anything of any version of it.
@@ -242,6 +271,9 @@ func referringOwn(a alert.Alert, by string) *store.Referring {
 		return r
 	}
 	for _, p := range a.Portions {
+		if p.Label == nil { // what the hub gives back may be reduced: see readOwn
+			continue
+		}
 		for _, entry := range p.Label.ReleasableTo {
 			if m, ok := entry.Member(); ok && m != a.Issuer {
 				r.Asked = merge(r.Asked, []alert.MemberID{m})

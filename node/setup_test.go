@@ -122,7 +122,7 @@ func must(t testing.TB, err error) {
 
 var errInjected = errors.New("injected")
 
-// faulty fails the next Receive, Settle or AddStatements: before it is done, or after.
+// faulty fails the next Receive, SettleAll or AddStatements: before it is done, or after.
 type faulty struct {
 	store.Store
 	failReceive, failSettle, failAdd when
@@ -153,8 +153,8 @@ func (f *faulty) Receive(ctx context.Context, r store.Reception) error {
 	return fail(&f.failReceive, func() error { return f.Store.Receive(ctx, r) })
 }
 
-func (f *faulty) Settle(ctx context.Context, id alert.ID, v int, s store.Settlement) error {
-	return fail(&f.failSettle, func() error { return f.Store.Settle(ctx, id, v, s) })
+func (f *faulty) SettleAll(ctx context.Context, list []store.Settled) error {
+	return fail(&f.failSettle, func() error { return f.Store.SettleAll(ctx, list) })
 }
 
 func (f *faulty) AddStatements(ctx context.Context, l []store.Statement) error {

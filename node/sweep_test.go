@@ -53,6 +53,7 @@ func TestSweepAfterLong(t *testing.T) {
 			t.Fatalf("%+v", r)
 		}
 	}
+	must(t, l.n.FeedStep(ctx)) // what time it is the node believes the hub
 	l.sweepAll()
 	if len(list) != n || b.all != n || b.largest > 64 {
 		t.Errorf("%d alerts, %d erased, %d at once", len(list), b.all, b.largest)
@@ -133,6 +134,42 @@ func TestSweepAndClock(t *testing.T) {
 	must(t, l.n.FeedStep(ctx))
 	l.sweepAll()
 	shows(1)
+}
+
+// TestSweepBeforeTheHubIsHeard: a node that is started with a clock a day ahead erases
+// nothing of what is live before it has heard what time it is at the hub, however long
+// that takes up to a day. A clock that is right erases from the first head on.
+func TestSweepBeforeTheHubIsHeard(t *testing.T) {
+	l := newLife(t, 1)
+	l.deliver(feed.Content)
+	must(t, l.n.FeedStep(ctx))
+	right := l.now
+	l.restart()
+	l.sweepAll() // nothing is due
+	l.now = right.Add(48 * time.Hour)
+	if _, err := l.n.SweepStep(ctx); problem.KindOf(err) != problem.Unavailable || !strings.Contains(err.Error(), "has not been heard") {
+		t.Error(err)
+	}
+	l.now = right
+	must(t, l.n.FeedStep(ctx))
+	l.sweepAll()
+	list, err := l.n.Inbox(ctx, 0, 10)
+	must(t, err)
+	if len(list) != 1 || len(list[0].Alert.Portions) != 1 || len(list[0].Purged) != 0 {
+		t.Fatalf("%+v", list)
+	}
+	l.now = right.Add(48 * time.Hour) // it is, for the hub too
+	l.restart()
+	l.hub.Down = true
+	l.n.StartedBefore(24*time.Hour - time.Minute)
+	if _, err := l.n.SweepStep(ctx); problem.KindOf(err) != problem.Unavailable {
+		t.Error(err)
+	}
+	l.n.StartedBefore(time.Minute)
+	l.sweepAll()
+	if list, err = l.n.Inbox(ctx, 0, 10); err != nil || len(list[0].Purged) != 1 {
+		t.Errorf("%+v, %v", list, err)
+	}
 }
 
 // TestOwnExpiry: the member's own alerts are given as what was signed once they have

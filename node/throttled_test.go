@@ -27,16 +27,16 @@ type attempt struct {
 	at    time.Time
 }
 
-func (h *throttling) Publish(ctx context.Context, token string) (string, error) {
+func (h *throttling) PublishAll(ctx context.Context, tokens []string) ([]node.Published, error) {
 	h.mu.Lock()
-	h.tried = append(h.tried, attempt{token, time.Now()})
+	h.tried = append(h.tried, attempt{tokens[0], time.Now()})
 	later := h.left > 0
 	h.left--
 	h.mu.Unlock()
 	if later {
-		return "", &problem.Error{Kind: problem.RateLimited, Detail: "later", RetryAfter: h.wait}
+		return nil, &problem.Error{Kind: problem.RateLimited, Detail: "later", RetryAfter: h.wait}
 	}
-	return h.Hub.Publish(ctx, token)
+	return h.Hub.PublishAll(ctx, tokens)
 }
 
 // A hub that says "later" loses nothing and gets nothing out of order; it is left alone

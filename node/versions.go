@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -82,9 +83,9 @@ func endOf(r feed.Release, expires int64) int64 {
 }
 
 // nextEnd is when the first of some releases ends; 0: there are none.
-func nextEnd(releases []feed.Release, expires int64) int64 {
+func nextEnd(releases iter.Seq[feed.Release], expires int64) int64 {
 	next := int64(0)
-	for _, r := range releases {
+	for r := range releases {
 		if end := endOf(r, expires); next == 0 || end < next {
 			next = end
 		}
@@ -110,7 +111,7 @@ func without(i store.Item, gone map[alert.PortionID]bool) (store.Item, error) {
 		}
 		left, kinds[r.Portion] = append(left, r), r.Kind
 	}
-	i.Due = nextEnd(left, p.Expires)
+	i.Due = nextEnd(slices.Values(left), p.Expires)
 	if len(left) == len(k.Delivery.Releases) {
 		return i, nil // it was looked at too early
 	}
@@ -138,9 +139,20 @@ type entry struct {
 	gone     map[alert.PortionID]bool         // what is to be erased
 	due      int64                            // store.Item.Due
 	page     *store.Item                      // where it is not stored yet
+	damaged  error                            // why it can not be read: then only what stands beside it is known
 }
 
-func newEntry(i store.Item, k kept) (*entry, error) {
+// beside returns the entry of a delivery that can not be read.
+func beside(i store.Item, why error) *entry {
+	return &entry{seq: i.Seq, version: i.Version, digest: i.SignedDigest, recall: i.Recall, due: i.Due, damaged: damagedItem(i.Seq, why)}
+}
+
+// entryOf reads a delivery, without its content.
+func entryOf(i store.Item) (*entry, error) {
+	k, err := stored(i)
+	if err != nil {
+		return nil, err
+	}
 	p, err := clearPart(k.Delivery.Alert)
 	if err != nil {
 		return nil, err
@@ -170,6 +182,22 @@ type alertKey struct {
 // and then by place.
 type history map[int][]*entry
 
+// holds reports whether any delivery of a version has something of a portion left, or
+// may have, because it can not be read.
+func (h history) holds(v int, p alert.PortionID) bool {
+	return slices.ContainsFunc(h[v], func(e *entry) bool { _, left := e.held[p]; return left || e.damaged != nil })
+}
+
+// damaged returns those of a version that can not be read.
+func (h history) damaged(v int) (list []*entry) {
+	for _, e := range h[v] {
+		if e.damaged != nil {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
 // historyOf reads what is stored of an alert, a few deliveries at a time.
 func (n *Node) historyOf(ctx context.Context, key alertKey) (history, error) {
 	versions, err := n.Store.Versions(ctx, key.originator, key.id)
@@ -188,13 +216,9 @@ func (n *Node) historyOf(ctx context.Context, key alertKey) (history, error) {
 			}
 			for _, i := range items {
 				after = i.Seq
-				k, err := stored(i)
+				e, err := entryOf(i)
 				if err != nil {
-					return nil, damagedItem(i.Seq, err)
-				}
-				e, err := newEntry(i, k)
-				if err != nil {
-					return nil, damagedItem(i.Seq, err)
+					e = beside(i, err)
 				}
 				h[v] = append(h[v], e)
 			}
@@ -211,8 +235,8 @@ type touched struct {
 }
 
 // settle finds what the items of a page end, of what is stored and of one another, by
-// their order: where pages begin and end makes no difference. What has ended by the
-// time at which it comes is never stored.
+// their order: where pages begin and end makes no difference to what is held. What has
+// ended by the time at which it comes is never stored.
 func (n *Node) settle(ctx context.Context, r *store.Reception, at int64) error {
 	x := endsAt(at)
 	alerts := make(map[alertKey]*touched)
@@ -247,23 +271,23 @@ func (n *Node) settle(ctx context.Context, r *store.Reception, at int64) error {
 			}
 			*e.page = left
 		}
+		if err := n.sayDamaged(ctx, key, t.all); err != nil {
+			return err
+		}
 		r.Erasures = append(r.Erasures, t.all.erasures(at)...)
 	}
+	x.keepTrue(func(key alertKey) history { return alerts[key].all })
 	r.Purges = x.receipts()
 	return nil
 }
 
 // touch adds an item of a page to what is held of its alert.
 func (n *Node) touch(ctx context.Context, x *ends, key alertKey, t *touched, item *store.Item) error {
-	k, err := stored(*item)
+	e, err := entryOf(*item)
 	if err != nil {
 		return err
 	}
-	e, err := newEntry(*item, k)
-	if err != nil {
-		return err
-	}
-	item.Recall, item.Due = e.recall, nextEnd(k.Delivery.Releases, e.expires)
+	item.Recall, item.Due = e.recall, nextEnd(maps.Values(e.held), e.expires)
 	e.due, e.page = item.Due, item
 	t.new = append(t.new, e)
 	alone := func(v int) bool { return v == e.version }

@@ -66,6 +66,7 @@ var problems = map[string]map[string][]problem.Kind{
 	"hub": {
 		"publishAlert": {problem.BadSignature, problem.Expired, problem.NotYetValid, problem.WrongMember,
 			problem.Conflict, problem.Fork, problem.NotAdmitted},
+		"publishAlerts":   nil, // what is refused of them stands in the answer
 		"readAlert":       {problem.NotFound},
 		"previewAudience": {problem.NotAdmitted},
 		"pollFeed":        {problem.CursorUnknown, problem.RateLimited},
@@ -101,8 +102,14 @@ var problems = map[string]map[string][]problem.Kind{
 		"rejectDraft":   {problem.Forbidden, problem.NotFound, problem.Conflict},
 		"withdrawDraft": {problem.Forbidden, problem.NotFound, problem.Conflict},
 
+		"readStanding": nil, "listWaiting": nil, "addPiece": nil,
+		"takeParcel": problem.Kinds(), // the hub's are passed on
+
 		"giveFeedback": {problem.BadSignature, problem.EgressDenied, problem.NotFound},
 		"listRequests": nil,
+
+		"listDelegations": nil, "readDelegation": {problem.BadSignature, problem.NotFound},
+		"publishDelegation": {problem.BadSignature, problem.EgressDenied, problem.Forbidden, problem.NotFound, problem.Conflict, problem.Expired},
 
 		"listAgreements": nil, "readChain": nil, "listConsents": nil, "listEmergencies": nil, "listPolicies": nil,
 		"nextEmergency": {problem.NotFound},

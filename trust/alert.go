@@ -36,6 +36,9 @@ func issueAlert(ctx context.Context, signer keys.Signer, a alert.Alert, opts sdj
 	if err != nil {
 		return "", err
 	}
+	if err := a.CheckDelegation(); err != nil {
+		return "", malformed(err)
+	}
 	claims := map[string]any{
 		"iss": string(a.Issuer), "sub": string(a.Subject), "ver": a.Version,
 		"jti": a.JTI, "iat": a.IssuedAt, "exp": a.Expires,
@@ -52,6 +55,9 @@ func issueAlert(ctx context.Context, signer keys.Signer, a alert.Alert, opts sdj
 	}
 	if a.Re != nil {
 		claims["re"] = *a.Re
+	}
+	if a.Delegate != nil {
+		claims["delegate"] = *a.Delegate
 	}
 	payload, disclosures, err := sdjwt.Prepare(claims, opts)
 	if err != nil {
@@ -93,6 +99,13 @@ func conceal(portions []alert.Portion) ([]any, error) {
 		content := map[string]any{"objects": objects}
 		if p.Content.Grading != nil {
 			content["grading"] = *p.Content.Grading
+		}
+		if p.Content.Publish != nil {
+			publish := *p.Content.Publish
+			if err := publish.Normalize(); err != nil {
+				return nil, problem.New(problem.Malformed, "portion %s: publish: %w", p.ID, err)
+			}
+			content["publish"] = json.RawMessage(publish.Canonical())
 		}
 		head := map[string]any{
 			"id":              string(p.ID),
@@ -143,9 +156,13 @@ func (d *Directory) VerifyAlert(token string) (*VerifiedAlert, error) {
 	if err != nil {
 		return nil, problem.New(problem.Malformed, "%w", err)
 	}
+	a := alert.Alert{Payload: payload, Portions: portions}
+	if err := a.CheckDelegation(); err != nil {
+		return nil, problem.New(problem.Malformed, "%w", err)
+	}
 	digest := sdjwt.SignedDigest(token)
 	return &VerifiedAlert{
-		Alert:        alert.Alert{Payload: payload, Portions: portions},
+		Alert:        a,
 		KeyID:        v.KeyID,
 		SignedDigest: base64.RawURLEncoding.EncodeToString(digest[:]),
 		Hidden:       len(payload.Portions) - len(portions),

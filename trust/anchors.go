@@ -11,6 +11,7 @@ import (
 type anchors struct {
 	roots    map[string]keys.PublicKey // by key id, owner is the member
 	officers map[string]keys.PublicKey
+	auditors map[string]keys.PublicKey
 	hub      map[string]keys.PublicKey
 	roles    map[string]bool // thumbprints of all of these and the authority's
 	ceilings map[alert.MemberID]federation.Member
@@ -23,6 +24,7 @@ func (d *Directory) readAnchors(r *federation.Registry) (anchors, error) {
 	a := anchors{
 		roots:    make(map[string]keys.PublicKey),
 		officers: make(map[string]keys.PublicKey),
+		auditors: make(map[string]keys.PublicKey),
 		hub:      make(map[string]keys.PublicKey),
 		roles:    map[string]bool{d.authority.Thumbprint(): true},
 		ceilings: make(map[alert.MemberID]federation.Member),
@@ -38,6 +40,11 @@ func (d *Directory) readAnchors(r *federation.Registry) (anchors, error) {
 	}
 	if err := a.read(a.officers, r.PolicyOfficers.Keys, ""); err != nil {
 		return anchors{}, err
+	}
+	for _, auditor := range r.Auditors {
+		if err := a.read(a.auditors, auditor.Keys, auditor.Name); err != nil {
+			return anchors{}, err
+		}
 	}
 	owners := make(map[string]bool)
 	for _, k := range a.officers {

@@ -196,6 +196,8 @@ func typeOf(b federation.Body) federation.StatementType {
 		return federation.TypeDuty
 	case *federation.Emergency:
 		return federation.TypeEmergency
+	case *federation.LegalHold:
+		return federation.TypeLegalHold
 	}
 	return federation.TypePolicy
 }

@@ -56,8 +56,8 @@ func (d *Directory) read(raw []byte) (s Statement, held bool, err error) {
 }
 
 // judge checks a statement, and returns whose signatures are missing; enough says
-// whether those that are there suffice. Consents and emergencies are not shown to
-// everybody: whoever may not sign one is to learn from a refusal nothing of what has
+// whether those that are there suffice. Consents, emergencies and legal holds are not shown
+// to everybody: whoever may not sign one is to learn from a refusal nothing of what has
 // been signed, and so is refused before anything else is looked at.
 func (d *Directory) judge(now time.Time, s Statement, enough func(missing []string) error) (missing []string, err error) {
 	if s.Type != federation.TypeRegistry && d.registry == nil {
@@ -76,7 +76,8 @@ func (d *Directory) judge(now time.Time, s Statement, enough func(missing []stri
 		return d.refers(s)
 	}
 	order := []func() error{fits, signed}
-	if s.Type == federation.TypeConsent || s.Type == federation.TypeEmergency {
+	switch s.Type {
+	case federation.TypeConsent, federation.TypeEmergency, federation.TypeLegalHold:
 		order = []func() error{signed, fits}
 	}
 	for _, check := range order {
@@ -129,8 +130,11 @@ func (d *Directory) missing(s Statement) ([]string, error) {
 // atLeast says that any n more of those who may sign a statement must.
 func atLeast(n int, s Statement) string {
 	who := "policy officer"
-	if e, ok := s.Body.(*federation.Emergency); ok {
-		who = "duty officer of " + string(e.Originator)
+	switch b := s.Body.(type) {
+	case *federation.Emergency:
+		who = "duty officer of " + string(b.Originator)
+	case *federation.LegalHold:
+		who = "auditor"
 	}
 	if n == 1 {
 		return "1 more " + who

@@ -189,6 +189,8 @@ func (d *Directory) signers(s Statement) (permitted, []string, int) {
 	case *federation.Policy:
 		return func(kid string) (keys.PublicKey, bool) { k, ok := d.officers[kid]; return k, ok },
 			nil, d.registry.PolicyOfficers.Quorum
+	case *federation.LegalHold:
+		return func(kid string) (keys.PublicKey, bool) { k, ok := d.auditors[kid]; return k, ok }, nil, 1
 	}
 	return func(string) (keys.PublicKey, bool) { return keys.PublicKey{}, false }, nil, 1
 }

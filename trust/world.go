@@ -185,12 +185,16 @@ func lapse(w *federation.World, edges ...int64) {
 	}
 }
 
-// revision names all that the world rests on: the heads of all chains, what of them
+// revision names all that the world rests on: the heads of all chains but those of legal
+// holds, what of them
 // and of earlier versions registries have ended, and the agreements that are in force
 // at the moment.
 func (d *Directory) revision(w *federation.World) string {
 	var lines []string
 	for k, s := range d.heads {
+		if k.Type == federation.TypeLegalHold {
+			continue // nothing is decided by it, and a revision that it changed would tell of it
+		}
 		lines = append(lines, fmt.Sprintf("%s %q %d %s\n", k.Type, k.Subject, s.Revision, s.Digest))
 	}
 	for p := range d.void {

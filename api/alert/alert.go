@@ -36,6 +36,8 @@ type Payload struct {
 
 	Recall *Recall    `json:"recall,omitempty"` // this version ends the alert
 	Re     *Reference `json:"re,omitempty"`     // this alert is feedback to another
+
+	Delegate *Delegation `json:"delegate,omitempty"` // another member is to publish it as its own
 }
 
 // DigestRef stands for a concealed array element (RFC 9901 section 4.2.4.2).
@@ -56,12 +58,32 @@ type Portion struct {
 type Content struct {
 	Grading *Grading          `json:"grading,omitempty"`
 	Objects []json.RawMessage `json:"objects"` // STIX 2.1 objects, 1 to MaxObjects
+
+	// Publish, of a delegation, is the label that its publication is to have at least:
+	// concealed with the content, and erased with it.
+	Publish *Label `json:"publish,omitempty"`
 }
 
 // Alert is one version of an alert, as far as it is disclosed to its holder.
 type Alert struct {
 	Payload
 	Portions []Portion // only those disclosed, in the payload's order
+}
+
+// Names returns the ids by which an alert is bound to others: its own, which all its
+// versions share, that of what it refers to, and those of its sources as far as they are
+// disclosed. One may be among them twice.
+func (a Alert) Names() []ID {
+	ids := []ID{a.Subject}
+	if a.Re != nil {
+		ids = append(ids, a.Re.Alert)
+	}
+	for _, p := range a.Portions {
+		if p.Label != nil {
+			ids = append(ids, p.Label.DerivedFrom...)
+		}
+	}
+	return ids
 }
 
 // ParsePayload checks the clear part. It does not judge whether the times
@@ -116,6 +138,11 @@ func ParsePayload(data []byte) (Payload, error) {
 func (p Payload) checkEnds() error {
 	if p.Re != nil {
 		if err := p.Re.validate(p); err != nil {
+			return err
+		}
+	}
+	if p.Delegate != nil {
+		if err := p.Delegate.validate(p); err != nil {
 			return err
 		}
 	}
@@ -183,8 +210,14 @@ func ParseContent(data []byte) (*Content, error) {
 	return &c, nil
 }
 
-// Validate checks the grading, the number of objects and each object's head.
+// Validate checks the grading, the number of objects and each object's head, and brings
+// the label for a publication to canonical form.
 func (c *Content) Validate() error {
+	if c.Publish != nil {
+		if err := c.Publish.Normalize(); err != nil {
+			return invalid("publish: %w", err)
+		}
+	}
 	if c.Grading != nil {
 		if err := c.Grading.Validate(); err != nil {
 			return err

@@ -1,6 +1,9 @@
 package alert
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Clearance is what a reader may be shown at most: a ceiling and the
 // compartments that the reader is in. The zero value grants nothing.
@@ -66,6 +69,50 @@ func (m Marking) ShownTLP() TLP {
 		return 0
 	}
 	return m.TLP
+}
+
+// AtLeast returns nil if nobody may be given more, or do more with it, under the label
+// than under another one: at least its level, personal data, compartments, categories,
+// handling and originator control; TLP as narrow, retention as short; no purpose, and no
+// recipient, that the other does not name. The built-in community of all members names
+// everybody; of any other community it is not known here who belongs to it. Schemes,
+// markings and sources are not compared. The error says what is looser, and wraps
+// ErrInvalid.
+func (l Label) AtLeast(o Label) error {
+	reach := func(list ...Audience) func(Audience) bool {
+		return func(a Audience) bool {
+			return slices.Contains(list, a) || slices.Contains(list, Audience(Federation))
+		}
+	}
+	switch {
+	case !l.Classification.Dominates(o.Classification):
+		return invalid("classification %s, where at least %s is asked for", l.Classification, o.Classification)
+	case !l.PersonalData.Covers(o.PersonalData):
+		return invalid("personal_data %s, where at least %s is asked for", l.PersonalData, o.PersonalData)
+	case o.TLP != 0 && l.TLP < o.TLP:
+		return invalid("tlp is wider than %s", o.TLP)
+	case !all(o.Compartments, among(l.Compartments)):
+		return invalid("compartments: not all of %v", o.Compartments)
+	case !all(o.Categories, among(l.Categories)):
+		return invalid("categories: not all of %v", o.Categories)
+	case !all(l.Purposes, among(o.Purposes)):
+		return invalid("purposes: others than %v", o.Purposes)
+	case !all(o.Handling, among(l.Handling)) || !strings.Contains(l.HandlingText, o.HandlingText):
+		return invalid("handling: not all of %v, with its text", o.Handling)
+	case o.OriginatorControl && !l.OriginatorControl:
+		return invalid("originator_control is missing")
+	case o.Retention != "" && (l.Retention == "" || l.Retention > o.Retention): // dates sort as texts
+		return invalid("retention beyond %s", o.Retention)
+	case !all(l.ReleasableTo, reach(o.ReleasableTo...)):
+		return invalid("releasable_to: others than %v", o.ReleasableTo)
+	case !all(l.DiscoverableTo, reach(slices.Concat(o.ReleasableTo, o.DiscoverableTo)...)):
+		return invalid("discoverable_to: others than %v", slices.Concat(o.ReleasableTo, o.DiscoverableTo))
+	}
+	return nil
+}
+
+func all[T any](list []T, such func(T) bool) bool {
+	return !slices.ContainsFunc(list, func(v T) bool { return !such(v) })
 }
 
 func union[T ~string](a, b []T) []T {

@@ -46,6 +46,10 @@ func FuzzParsePayload(f *testing.F) {
 	f.Add(encode(f, first))
 	f.Add(encode(f, recall()))
 	f.Add(encode(f, request()))
+	f.Add(encode(f, delegation()))
+	answer := request()
+	answer.Re = &Reference{Originator: "XB", Alert: otherID, Act: Answer, Published: "01890a5d-ac96-774b-bcce-b302099a8998"}
+	f.Add(encode(f, answer))
 	f.Fuzz(func(t *testing.T, data []byte) { roundTrip(t, data, ParsePayload) })
 }
 
@@ -90,6 +94,7 @@ func FuzzParsePortion(f *testing.F) {
 }
 
 func FuzzParseContent(f *testing.F) {
+	f.Add([]byte(`{"objects":[{"type":"indicator","id":"` + stixID + `"}],"publish":` + minimal + `}`))
 	f.Add([]byte(`{"grading":{"scheme":"3x5x2","source":"1","information":"A","handling":"P"},"objects":[{"type":"indicator","id":"` + stixID + `","x":[1.0,"<"]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) { roundTrip(t, data, ParseContent) })
 }

@@ -85,8 +85,9 @@ type Reference struct {
 	Originator MemberID   `json:"iss"` // of the alert referred to
 	Alert      ID         `json:"sub"`
 	Act        Act        `json:"act"`
-	Precedence Precedence `json:"prec,omitempty"` // of a request, and of nothing else
-	Due        int64      `json:"due,omitempty"`  // of a request: when the answer is due, seconds since 1970-01-01 UTC
+	Precedence Precedence `json:"prec,omitempty"`      // of a request, and of nothing else
+	Due        int64      `json:"due,omitempty"`       // of a request: when the answer is due, seconds since 1970-01-01 UTC
+	Published  ID         `json:"published,omitempty"` // of an answer to a delegation: the answering member's alert that was made of it
 }
 
 // validate checks the reference of a payload.
@@ -103,6 +104,8 @@ func (r Reference) validate(p Payload) error {
 		return invalid("re: precedence and deadline go with a request, and only with it")
 	case request && !slices.Contains(Precedences(), r.Precedence):
 		return invalid("re.prec %.40q: one of %v", string(r.Precedence), Precedences())
+	case r.Published != "" && (r.Act != Answer || r.Published == r.Alert || r.Published == p.Subject):
+		return invalid("re.published names another alert, and goes with an answer only")
 	case request && (r.Due <= p.IssuedAt || r.Due > p.Expires):
 		return invalid("re.due does not lie between iat and exp")
 	}

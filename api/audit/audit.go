@@ -38,6 +38,7 @@ const (
 	Purged    Kind = "purged"    // a recipient's signed word that it has
 	Holders   Kind = "holders"   // an originator asked who holds an alert of its own, or what it has published
 	Simulated Kind = "simulated" // past decisions were replayed under other rules
+	Trimmed   Kind = "trimmed"   // the hub has erased what older entries say; never erased itself
 )
 
 // A salt's length in characters: crypto/rand.Text gives 26 of five bits each.
@@ -69,6 +70,7 @@ type Entry struct {
 	Cause     string         `json:"cause,omitempty"`     // of Erased and Purged: a feed.Cause
 
 	Erased []alert.PortionID `json:"erased,omitempty"` // of Erased and Purged
+	Trim   *Trim             `json:"trim,omitempty"`   // of Trimmed
 }
 
 // Alert names an alert version and its bytes.
@@ -154,9 +156,17 @@ func Parse(leaf []byte) (Entry, error) {
 		return Entry{}, fmt.Errorf("%w: salt of %d characters", ErrInvalid, len(e.Salt))
 	}
 	switch e.Kind {
-	case Decided, Admission, Refusal, Release, Withheld, Received, Preview, Statement, Proposal, Declined, Bundle, Settled, Erased, Purged, Holders, Simulated:
+	case Decided, Admission, Refusal, Release, Withheld, Received, Preview, Statement, Proposal, Declined, Bundle, Settled, Erased, Purged, Holders, Simulated, Trimmed:
 	default:
 		return Entry{}, fmt.Errorf("%w: kind %.40q is not known", ErrInvalid, e.Kind)
+	}
+	if (e.Kind == Trimmed) != (e.Trim != nil) {
+		return Entry{}, fmt.Errorf("%w: trim goes with the kind %q, and with no other", ErrInvalid, Trimmed)
+	}
+	if e.Trim != nil {
+		if err := e.Trim.validate(e.At); err != nil {
+			return Entry{}, err
+		}
 	}
 	if !bytes.Equal(e.Leaf(), leaf) {
 		return Entry{}, fmt.Errorf("%w: not in its one encoding", ErrInvalid)

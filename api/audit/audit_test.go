@@ -37,6 +37,8 @@ func entries() map[Kind]Entry {
 		Received:  {Version: 1, At: 1, Kind: Received, Actor: "XB", Recipient: "XB", Seq: 7, Proof: "e30.e30.c2ln"},
 		Preview:   {Version: 1, At: 1, Kind: Preview, Actor: "XA", Portions: []Portion{{Portion: "p1", Label: digest}}},
 		Statement: {Version: 1, At: 1, Kind: Statement, Actor: "hub-1", Statement: &Named{Type: "registry", Subject: "regional", Revision: 1, Digest: digest}},
+		Trimmed: {Version: 1, At: 9, Kind: Trimmed, Actor: "hub-1", Revision: "rev-1",
+			Trim: &Trim{Runs: []Run{{0, 6}, {8, 8}, {20, 21}}, Count: 10, Before: 9, Days: 30}},
 	}
 	for kind, e := range all {
 		e.Salt = salt
@@ -61,6 +63,8 @@ func TestLeafBytes(t *testing.T) {
 			`"recipient":"XB","seq":7,"releases":[{"portion":"p1","kind":"content","agreements":["` + digest + `"],` +
 			`"obligations":{"purposes":["investigation"],"hold_until":1900000000,"onward":false,"handling":["H1"]}},` +
 			`{"portion":"p2","kind":"existence"}],"revision":"rev-1","policy":"policy-1"}`,
+		Trimmed: `{"v":1,"salt":"` + salt + `","at":9,"kind":"trimmed","actor":"hub-1","revision":"rev-1",` +
+			`"trim":{"runs":[{"first":0,"last":6},{"first":8,"last":8},{"first":20,"last":21}],"count":10,"before":9,"days":30}}`,
 		Received:  `{"v":1,"salt":"` + salt + `","at":1,"kind":"received","actor":"XB","recipient":"XB","seq":7,"proof":"e30.e30.c2ln"}`,
 		Statement: `{"v":1,"salt":"` + salt + `","at":1,"kind":"statement","actor":"hub-1","statement":{"type":"registry","sub":"regional","rev":1,"digest":"` + digest + `"}}`,
 	} {

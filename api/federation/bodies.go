@@ -49,7 +49,7 @@ type Registry struct {
 	Hub            Hub           `json:"hub"`
 	Schemes        []Scheme      `json:"schemes"` // marking schemes (label "policy") in use
 	PolicyOfficers PolicyOfficer `json:"policy_officers"`
-	Auditors       []string      `json:"auditors,omitempty"` // certificate names
+	Auditors       []Auditor     `json:"auditors,omitempty"` // who may place and lift legal holds, each alone
 	Rules          Rules         `json:"rules"`
 }
 
@@ -134,11 +134,21 @@ type PolicyOfficer struct {
 	Keys   []Key `json:"keys"`
 }
 
-// Rules are the federation's bounds that policy refers to.
+// Auditor is one of the federation's auditors. The owner of each key is the name.
+type Auditor struct {
+	Name string `json:"name"` // in the form of a HubID, and not "authority"
+	Keys []Key  `json:"keys"` // several while a key is rotated
+}
+
+// Rules are the federation's bounds that policy, or the hub, refers to.
 type Rules struct {
 	// MaxRetentionDays bounds, from an alert's iat, how long a portion with
 	// personal data may be held; such a portion must name its retention.
 	MaxRetentionDays int `json:"max_retention_days"`
+
+	// TrailRetentionDays is how long the hub keeps what the entries of its audit log
+	// say: at least MinTrailRetentionDays; 0, which is left out: for ever.
+	TrailRetentionDays int `json:"trail_retention_days,omitempty"`
 }
 
 // NodeKey certifies a key with which a member's node signs, from NotBefore

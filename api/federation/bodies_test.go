@@ -36,7 +36,8 @@ func bodies() map[StatementType]Body {
 			TaskForces:  []TaskForce{{ID: "tf-sea", Name: "Sea", Lead: "XA"}},
 			Hub:         Hub{ID: "hub-1", Keys: []Key{key("hub-1", "hub")}}, Schemes: []Scheme{PlainScheme("urn:entente:policy:regional:1", "regional"), someScheme()},
 			PolicyOfficers: PolicyOfficer{Quorum: 2, Keys: []Key{key("officer-1", "o1"), key("officer-2", "o2")}},
-			Auditors:       []string{"auditor-1"}, Rules: Rules{MaxRetentionDays: 365},
+			Auditors:       []Auditor{{Name: "auditor-1", Keys: []Key{key("auditor-1", "a1"), key("auditor-1", "a2")}}, {Name: "court", Keys: []Key{key("court", "c")}}},
+			Rules:          Rules{MaxRetentionDays: 365, TrailRetentionDays: MinTrailRetentionDays},
 		},
 		TypeNodeKey: &NodeKey{Member: "XA", KeyID: "XA/" + thumbprint("node"), Key: key("XA", "node"), NotBefore: 1_800_000_000, NotAfter: 1_900_000_000, Revoked: 1_850_000_000},
 		TypeRoster:  &Roster{TaskForce: "tf-sea", Members: []alert.MemberID{"XA", "XB"}},
@@ -51,13 +52,15 @@ func bodies() map[StatementType]Body {
 		TypeDuty:       &DutyOfficers{Member: "XA", Officers: []Key{key("XA.ada", "ada"), key("XA.ben", "ben")}},
 		TypeEmergency: &Emergency{Originator: "XA", Alert: alertID, Number: 3, Threat: "a boat is sinking, as its crew says", Duty: "law of rescue at sea",
 			Members: []alert.MemberID{"XB", "XC"}, Compartments: []alert.TaskForceID{"tf-sea"}, ValidFrom: 1_800_000_000, ValidUntil: 1_800_000_000 + 72*3600},
+		TypeLegalHold: &LegalHold{ID: "case-2026-7", Reason: "proceedings before the court", Scope: HoldScope{Members: []alert.MemberID{"XA", "XB"}},
+			ValidFrom: 1_800_000_000, ValidUntil: 1_900_000_000},
 	}
 }
 
 var subjects = map[StatementType]string{
 	TypeRegistry: "regional", TypeNodeKey: "XA/" + thumbprint("node"), TypeRoster: "tf-sea", TypeAgreement: "xa-xb-smuggling",
 	TypeSuspension: "xa-xb-smuggling/XA", TypeConsent: "XA/" + alertID, TypePolicy: "release",
-	TypeDuty: "XA", TypeEmergency: "XA/" + alertID + "/3",
+	TypeDuty: "XA", TypeEmergency: "XA/" + alertID + "/3", TypeLegalHold: "case-2026-7",
 }
 
 type object = map[string]any
@@ -99,7 +102,12 @@ var refusals = map[StatementType]map[string]object{
 		"member's scheme null": {"members": []any{mem("XB"), with(mem("XA"), "scheme", nil)}}, "quorum of one": {"policy_officers": object{"quorum": 1, "keys": []any{key("o", "1"), key("p", "2")}}},
 		"no officers": {"policy_officers": object{"quorum": 1, "keys": []any{}}}, "quorum 0": {"policy_officers": object{"quorum": 0, "keys": []any{key("o", "1")}}}, "quorum negative": {"policy_officers": object{"quorum": -1, "keys": []any{key("o", "1")}}},
 		"quorum over": {"policy_officers": object{"quorum": 2, "keys": []any{key("o", "1")}}}, "one officer twice": {"policy_officers": object{"quorum": 2, "keys": []any{key("o", "1"), key("o", "1")}}}, "officers missing": {"policy_officers": gone{}},
-		"auditor twice": {"auditors": []any{"a", "a"}}, "auditor empty": {"auditors": []any{""}}, "no retention": {"rules": object{}}, "rules missing": {"rules": gone{}},
+		"auditor twice": {"auditors": []any{auditor("a1"), auditor("a1")}}, "auditor empty": {"auditors": []any{auditor("")}}, "auditor a word": {"auditors": []any{"a1"}},
+		"auditor in capitals": {"auditors": []any{auditor("XA")}}, "auditor as the authority": {"auditors": []any{auditor("authority")}}, "auditor null": {"auditors": []any{nil}},
+		"auditor without keys": {"auditors": []any{with(auditor("a1"), "keys", []any{})}}, "auditor's key twice": {"auditors": []any{with(auditor("a1"), "keys", []any{key("a1", "k"), key("a1", "k")})}},
+		"auditor's key of another": {"auditors": []any{with(auditor("a1"), "keys", []any{key("a2", "k")})}}, "auditor without keys at all": {"auditors": []any{with(auditor("a1"), "keys", gone{})}}, "auditor field": {"auditors": []any{with(auditor("a1"), "x", 1)}},
+		"trail too short": trail(MinTrailRetentionDays - 1), "trail of a day": trail(1), "trail negative": trail(-1), "trail over": trail(maxDays + 1), "trail a fraction": {"rules": object{"max_retention_days": 1, "trail_retention_days": 30.5}},
+		"no retention": {"rules": object{}}, "rules missing": {"rules": gone{}},
 		"retention negative": {"rules": object{"max_retention_days": -1}}, "retention over": {"rules": object{"max_retention_days": maxDays + 1}}, "unknown rule": {"rules": object{"max_retention_days": 1, "x": 1}},
 	},
 	TypeNodeKey: {
@@ -143,6 +151,19 @@ var refusals = map[StatementType]map[string]object{
 		"no nbf": {"nbf": gone{}}, "nbf 0": {"nbf": 0}, "nbf negative": {"nbf": -1}, "no exp": {"exp": gone{}}, "exp at nbf": {"exp": 1_800_000_000}, "exp before nbf": {"exp": 1_799_999_999}, "exp over": {"exp": int64(alert.MaxTime) + 1, "nbf": int64(alert.MaxTime)},
 		"longer than 72 h": {"exp": 1_800_000_000 + 72*3600 + 1}, "longer by an earlier nbf": {"nbf": 1_799_999_999}, "far longer": {"nbf": 1}, "over at once": {"over": true}, "over null": {"over": nil}, "over a word": {"over": "yes"}, "unknown": {"release_list": []any{"XB"}},
 	},
+	TypeLegalHold: {
+		"no id": {"id": gone{}}, "id in capitals": {"id": "Case"}, "id with a slash": {"id": "xa/1"}, "no reason": {"reason": gone{}}, "reason blank": {"reason": " \t"}, "reason reorders": {"reason": "\u202e"},
+		"no scope": {"scope": gone{}}, "scope empty": {"scope": object{}}, "scope null": {"scope": nil}, "scope of nobody": {"scope": object{"members": []any{}}}, "scope of no alert": {"scope": object{"alerts": []any{}}}, "scope not all": {"scope": object{"all": false}},
+		"all and a member": {"scope": object{"all": true, "members": []any{"XA"}}}, "member and alert": {"scope": object{"members": []any{"XA"}, "alerts": []any{alertID}}}, "member twice": {"scope": object{"members": []any{"XA", "XA"}}},
+		"member in lower case": {"scope": object{"members": []any{"xa"}}}, "alert twice": {"scope": object{"alerts": []any{alertID, alertID}}}, "alert UUIDv4": {"scope": object{"alerts": []any{"f47ac10b-58cc-4372-a567-0e02b2c3d479"}}}, "scope unknown": {"scope": object{"all": true, "x": 1}},
+		"nbf negative": {"nbf": -1}, "nbf over": {"nbf": int64(alert.MaxTime) + 1}, "exp negative": {"exp": -1}, "exp at nbf": {"exp": 1_800_000_000}, "exp before nbf": {"exp": 1}, "exp over": {"exp": int64(alert.MaxTime) + 1}, "lifted at once": {"lifted": true}, "lifted null": {"lifted": nil}, "unknown": {"release": true},
+	},
+}
+
+func auditor(name string) object { return object{"name": name, "keys": []any{key(name, "k")}} }
+
+func trail(days int) object {
+	return object{"rules": object{"max_retention_days": 1, "trail_retention_days": days}}
 }
 
 type gone struct{}

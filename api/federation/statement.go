@@ -44,6 +44,7 @@ const (
 	TypePolicy     StatementType = "policy"        // policy officers, as many as the registry's quorum
 	TypeDuty       StatementType = "duty-officers" // the member's root key
 	TypeEmergency  StatementType = "emergency"     // two duty officers of the originator; one, or a root or node key, to end it
+	TypeLegalHold  StatementType = "legal-hold"    // an auditor that the registry lists
 )
 
 // Statement is the payload of a signed statement. Statements of one type and
@@ -74,8 +75,8 @@ func isDigest(s string) bool {
 func isTime(t int64) bool { return t > 0 && t <= alert.MaxTime }
 
 // ParseStatement reads a statement's payload and its body, one of *Registry,
-// *NodeKey, *Roster, *Agreement, *Suspension, *Consent, *Policy, *DutyOfficers and
-// *Emergency. Errors wrap ErrInvalid or strictjson.ErrStrict.
+// *NodeKey, *Roster, *Agreement, *Suspension, *Consent, *Policy, *DutyOfficers,
+// *Emergency and *LegalHold. Errors wrap ErrInvalid or strictjson.ErrStrict.
 func ParseStatement(payload []byte) (Statement, Body, error) {
 	if len(payload) > MaxStatement {
 		return Statement{}, nil, invalid("larger than %d bytes", MaxStatement)
@@ -105,6 +106,9 @@ func ParseStatement(payload []byte) (Statement, Body, error) {
 	}
 	if e, ok := body.(*Emergency); ok && (s.Revision > 2 || e.Over != (s.Revision == 2)) {
 		return Statement{}, nil, invalid("an emergency is declared by revision 1 and ended by revision 2")
+	}
+	if h, ok := body.(*LegalHold); ok && h.Lifted && s.Revision == 1 {
+		return Statement{}, nil, invalid("a legal hold is placed before it is lifted")
 	}
 	if got := body.Subject(); got != s.Subject {
 		return Statement{}, nil, invalid("%s: sub is %.80q where the body says %.80q", s.Type, s.Subject, got)
@@ -149,6 +153,8 @@ func newBody(t StatementType) Body {
 		return &DutyOfficers{}
 	case TypeEmergency:
 		return &Emergency{}
+	case TypeLegalHold:
+		return &LegalHold{}
 	}
 	return nil
 }
@@ -165,7 +171,7 @@ func TypeOf(b Body) StatementType {
 
 // Types lists the statement types.
 var Types = []StatementType{TypeRegistry, TypeNodeKey, TypeRoster, TypeAgreement, TypeSuspension, TypeConsent,
-	TypePolicy, TypeDuty, TypeEmergency}
+	TypePolicy, TypeDuty, TypeEmergency, TypeLegalHold}
 
 // Digest returns the SHA-256 of a statement's payload in base64url, by which
 // successors and decisions name it.

@@ -47,12 +47,12 @@ func (r *Registry) validate() error {
 	switch {
 	case r.PolicyOfficers.Quorum < 2 || r.PolicyOfficers.Quorum > len(r.PolicyOfficers.Keys):
 		return invalid("policy quorum %d of %d officers: two at least", r.PolicyOfficers.Quorum, len(r.PolicyOfficers.Keys))
-	case !unique(r.Auditors) || slices.Contains(r.Auditors, ""):
-		return invalid("auditors: certificate names, each once")
 	case !isDays(r.Rules.MaxRetentionDays):
 		return invalid("max_retention_days: 1 to %d", maxDays)
+	case !isTrailRetention(r.Rules.TrailRetentionDays):
+		return invalid("trail_retention_days: %d to %d, or left out for ever", MinTrailRetentionDays, maxDays)
 	}
-	return nil
+	return checkAuditors(r.Auditors)
 }
 
 // validateSchemes sees to it that a name in a scheme stands for one level, also for

@@ -231,6 +231,19 @@ type ProposalState struct {
 	Missing []string `json:"missing"`
 }
 
+// PublishResult A receipt, or why there is none
+type PublishResult struct {
+	Problem *Problem `json:"problem,omitempty"`
+
+	// Receipt JWS of type entente-receipt+jwt
+	Receipt *string `json:"receipt,omitempty"`
+}
+
+// PublishResults defines model for PublishResults.
+type PublishResults struct {
+	Results []PublishResult `json:"results"`
+}
+
 // Published defines model for Published.
 type Published struct {
 	Alerts []struct {
@@ -262,6 +275,11 @@ type Release = feed.Release
 // SignedAlert defines model for SignedAlert.
 type SignedAlert struct {
 	Alert string `json:"alert"`
+}
+
+// SignedAlerts defines model for SignedAlerts.
+type SignedAlerts struct {
+	Alerts []string `json:"alerts"`
 }
 
 // SignedBundle defines model for SignedBundle.
@@ -327,6 +345,9 @@ type ListStatementsParams struct {
 
 // PublishAlertJSONRequestBody defines body for PublishAlert for application/json ContentType.
 type PublishAlertJSONRequestBody = SignedAlert
+
+// PublishAlertsJSONRequestBody defines body for PublishAlerts for application/json ContentType.
+type PublishAlertsJSONRequestBody = SignedAlerts
 
 // PreviewAudienceJSONRequestBody defines body for PreviewAudience for application/json ContentType.
 type PreviewAudienceJSONRequestBody = AudienceQuery
@@ -437,6 +458,24 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/alerts (the `PublishAlert` operationId).
 	PublishAlert(ctx context.Context, body PublishAlertJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PublishAlertsWithBody Publish several alerts, one after the other
+	//
+	// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/alerts/batch (the `PublishAlerts` operationId).
+	PublishAlertsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PublishAlerts Publish several alerts, one after the other
+	//
+	// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/alerts/batch (the `PublishAlerts` operationId).
+	PublishAlerts(ctx context.Context, body PublishAlertsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReadAlert Read again what the caller was given of an alert
 	//
@@ -639,6 +678,44 @@ func (c *Client) PublishAlertWithBody(ctx context.Context, contentType string, b
 // Corresponds with POST /v1/alerts (the `PublishAlert` operationId).
 func (c *Client) PublishAlert(ctx context.Context, body PublishAlertJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPublishAlertRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PublishAlertsWithBody Publish several alerts, one after the other
+//
+// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/alerts/batch (the `PublishAlerts` operationId).
+func (c *Client) PublishAlertsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPublishAlertsRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PublishAlerts Publish several alerts, one after the other
+//
+// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/alerts/batch (the `PublishAlerts` operationId).
+func (c *Client) PublishAlerts(ctx context.Context, body PublishAlertsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPublishAlertsRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1082,6 +1159,46 @@ func NewPublishAlertRequestWithBody(server string, contentType string, body io.R
 	}
 
 	operationPath := fmt.Sprintf("/v1/alerts")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPublishAlertsRequest calls the generic PublishAlerts builder with application/json body
+func NewPublishAlertsRequest(server string, body PublishAlertsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPublishAlertsRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPublishAlertsRequestWithBody constructs an http.Request for the PublishAlerts method, with any body, and a specified content type
+func NewPublishAlertsRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/alerts/batch")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -1935,6 +2052,24 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/alerts (the `PublishAlert` operationId).
 	PublishAlertWithResponse(ctx context.Context, body PublishAlertJSONRequestBody, reqEditors ...RequestEditorFn) (*PublishAlertResponse, error)
 
+	// PublishAlertsWithBodyWithResponse Publish several alerts, one after the other
+	//
+	// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/alerts/batch (the `PublishAlerts` operationId).
+	PublishAlertsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PublishAlertsResponse, error)
+
+	// PublishAlertsWithResponse Publish several alerts, one after the other
+	//
+	// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/alerts/batch (the `PublishAlerts` operationId).
+	PublishAlertsWithResponse(ctx context.Context, body PublishAlertsJSONRequestBody, reqEditors ...RequestEditorFn) (*PublishAlertsResponse, error)
+
 	// ReadAlertWithResponse Read again what the caller was given of an alert
 	//
 	// Answers the originator with its receipt, and a recipient with the item of its feed. To anybody else the alert does not exist.
@@ -2230,6 +2365,89 @@ func (r PublishAlertResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PublishAlertResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PublishAlertsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PublishResults
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PublishAlertsResponse) GetJSON200() *PublishResults {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PublishAlertsResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PublishAlertsResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PublishAlertsResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r PublishAlertsResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r PublishAlertsResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PublishAlertsResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PublishAlertsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PublishAlertsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PublishAlertsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PublishAlertsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3837,6 +4055,36 @@ func (c *ClientWithResponses) PublishAlertWithResponse(ctx context.Context, body
 	return ParsePublishAlertResponse(rsp)
 }
 
+// PublishAlertsWithBodyWithResponse Publish several alerts, one after the other
+//
+// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/alerts/batch (the `PublishAlerts` operationId).
+func (c *ClientWithResponses) PublishAlertsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PublishAlertsResponse, error) {
+	rsp, err := c.PublishAlertsWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePublishAlertsResponse(rsp)
+}
+
+// PublishAlertsWithResponse Publish several alerts, one after the other
+//
+// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/alerts/batch (the `PublishAlerts` operationId).
+func (c *ClientWithResponses) PublishAlertsWithResponse(ctx context.Context, body PublishAlertsJSONRequestBody, reqEditors ...RequestEditorFn) (*PublishAlertsResponse, error) {
+	rsp, err := c.PublishAlerts(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePublishAlertsResponse(rsp)
+}
+
 // ReadAlertWithResponse Read again what the caller was given of an alert
 //
 // Answers the originator with its receipt, and a recipient with the item of its feed. To anybody else the alert does not exist.
@@ -4239,6 +4487,74 @@ func ParsePublishAlertResponse(rsp *http.Response) (*PublishAlertResponse, error
 			return nil, err
 		}
 		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePublishAlertsResponse parses an HTTP response from a PublishAlertsWithResponse call
+func ParsePublishAlertsResponse(rsp *http.Response) (*PublishAlertsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PublishAlertsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PublishResults
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest Problem
@@ -5587,6 +5903,9 @@ type ServerInterface interface {
 	// PublishAlert Publish one version of an alert
 	// (POST /v1/alerts)
 	PublishAlert(c *fiber.Ctx) error
+	// PublishAlerts Publish several alerts, one after the other
+	// (POST /v1/alerts/batch)
+	PublishAlerts(c *fiber.Ctx) error
 	// ReadAlert Read again what the caller was given of an alert
 	// (GET /v1/alerts/{originator}/{id}/{version})
 	ReadAlert(c *fiber.Ctx, originator string, id string, version int32) error
@@ -5657,6 +5976,24 @@ func (siw *ServerInterfaceWrapper) PublishAlert(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.PublishAlert(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// PublishAlerts operation middleware
+func (siw *ServerInterfaceWrapper) PublishAlerts(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.PublishAlerts(c)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -6209,6 +6546,8 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/v1/alerts", wrapper.PublishAlert)
 
+	router.Post(options.BaseURL+"/v1/alerts/batch", wrapper.PublishAlerts)
+
 	router.Get(options.BaseURL+"/v1/alerts/:originator/:id/:version", wrapper.ReadAlert)
 
 	router.Post(options.BaseURL+"/v1/audience", wrapper.PreviewAudience)
@@ -6343,6 +6682,79 @@ func (response PublishAlert500ApplicationProblemPlusJSONResponse) VisitPublishAl
 type PublishAlert503ApplicationProblemPlusJSONResponse Problem
 
 func (response PublishAlert503ApplicationProblemPlusJSONResponse) VisitPublishAlertResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type PublishAlertsRequestObject struct {
+	Body *PublishAlertsJSONRequestBody
+}
+
+type PublishAlertsResponseObject interface {
+	VisitPublishAlertsResponse(ctx *fiber.Ctx) error
+}
+
+type PublishAlerts200JSONResponse PublishResults
+
+func (response PublishAlerts200JSONResponse) VisitPublishAlertsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type PublishAlerts400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response PublishAlerts400ApplicationProblemPlusJSONResponse) VisitPublishAlertsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type PublishAlerts401ApplicationProblemPlusJSONResponse Problem
+
+func (response PublishAlerts401ApplicationProblemPlusJSONResponse) VisitPublishAlertsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type PublishAlerts413ApplicationProblemPlusJSONResponse Problem
+
+func (response PublishAlerts413ApplicationProblemPlusJSONResponse) VisitPublishAlertsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type PublishAlerts429ApplicationProblemPlusJSONResponse Problem
+
+func (response PublishAlerts429ApplicationProblemPlusJSONResponse) VisitPublishAlertsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
+type PublishAlerts500ApplicationProblemPlusJSONResponse Problem
+
+func (response PublishAlerts500ApplicationProblemPlusJSONResponse) VisitPublishAlertsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type PublishAlerts503ApplicationProblemPlusJSONResponse Problem
+
+func (response PublishAlerts503ApplicationProblemPlusJSONResponse) VisitPublishAlertsResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(503)
 
@@ -7807,6 +8219,9 @@ type StrictServerInterface interface {
 	// PublishAlert Publish one version of an alert
 	// (POST /v1/alerts)
 	PublishAlert(ctx context.Context, request PublishAlertRequestObject) (PublishAlertResponseObject, error)
+	// PublishAlerts Publish several alerts, one after the other
+	// (POST /v1/alerts/batch)
+	PublishAlerts(ctx context.Context, request PublishAlertsRequestObject) (PublishAlertsResponseObject, error)
 	// ReadAlert Read again what the caller was given of an alert
 	// (GET /v1/alerts/{originator}/{id}/{version})
 	ReadAlert(ctx context.Context, request ReadAlertRequestObject) (ReadAlertResponseObject, error)
@@ -7912,6 +8327,45 @@ func (sh *strictHandler) PublishAlert(ctx *fiber.Ctx) error {
 		return err
 	} else if validResponse, ok := response.(PublishAlertResponseObject); ok {
 		if err := validResponse.VisitPublishAlertResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PublishAlerts operation middleware
+func (sh *strictHandler) PublishAlerts(ctx *fiber.Ctx) error {
+	var request PublishAlertsRequestObject
+
+	var body PublishAlertsJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.PublishAlerts(ctx.UserContext(), request.(PublishAlertsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PublishAlerts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PublishAlertsResponseObject); ok {
+		if err := validResponse.VisitPublishAlertsResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {

@@ -67,6 +67,33 @@ func (e ConsentChangeChange) Valid() bool {
 	}
 }
 
+// Defines values for DelegationState.
+const (
+	DelegationLate      DelegationState = "late"
+	DelegationPublished DelegationState = "published"
+	DelegationRecalled  DelegationState = "recalled"
+	DelegationRefused   DelegationState = "refused"
+	DelegationWaiting   DelegationState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the DelegationState enum.
+func (e DelegationState) Valid() bool {
+	switch e {
+	case DelegationLate:
+		return true
+	case DelegationPublished:
+		return true
+	case DelegationRecalled:
+		return true
+	case DelegationRefused:
+		return true
+	case DelegationWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GotBecauseRelease.
 const (
 	GotBecauseReleaseContent   GotBecauseRelease = "content"
@@ -256,6 +283,30 @@ func (e ListDraftsParamsState) Valid() bool {
 	}
 }
 
+// Defines values for ListWaitingParamsKind.
+const (
+	Acks        ListWaitingParamsKind = "acks"
+	Alerts      ListWaitingParamsKind = "alerts"
+	Purges      ListWaitingParamsKind = "purges"
+	Submissions ListWaitingParamsKind = "submissions"
+)
+
+// Valid indicates whether the value is a known member of the ListWaitingParamsKind enum.
+func (e ListWaitingParamsKind) Valid() bool {
+	switch e {
+	case Acks:
+		return true
+	case Alerts:
+		return true
+	case Purges:
+		return true
+	case Submissions:
+		return true
+	default:
+		return false
+	}
+}
+
 // Agreement defines model for Agreement.
 type Agreement struct {
 	// Digest By which decisions cite it
@@ -294,6 +345,19 @@ type Alarm struct {
 	Kind   string    `json:"kind"`
 }
 
+// AlertDelegation It asks a member to publish it as an alert of its own
+type AlertDelegation struct {
+	Due        time.Time        `json:"due"`
+	Precedence alert.Precedence `json:"precedence"`
+	To         string           `json:"to"`
+}
+
+// AlertName defines model for AlertName.
+type AlertName struct {
+	Id         string `json:"id"`
+	Originator string `json:"originator"`
+}
+
 // AlertReference What feedback refers to
 type AlertReference struct {
 	Act   alert.Act `json:"act"`
@@ -305,6 +369,9 @@ type AlertReference struct {
 
 	// Precedence Of a request
 	Precedence *alert.Precedence `json:"precedence,omitempty"`
+
+	// Published Of an answer to a delegation: the alert that was published
+	Published *string `json:"published,omitempty"`
 }
 
 // AudienceAnswer defines model for AudienceAnswer.
@@ -345,6 +412,74 @@ type ConsentList struct {
 	Consents []Consent `json:"consents"`
 }
 
+// Copied defines model for Copied.
+type Copied struct {
+	// Size In bytes
+	Size int64 `json:"size"`
+}
+
+// DelegateTo Makes it a delegation: it goes to one other member alone, which is to publish it as an alert of its own, by the labels of the plan. Content that names the member by its form is refused, and so is text in which its code or name stands as a word unless checked says that somebody has looked at it.
+type DelegateTo struct {
+	Checked *bool `json:"checked,omitempty"`
+
+	// Due Left out: 8 hours from now for flash and immediate, 3 days for priority, 7 days for routine
+	Due *time.Time `json:"due,omitempty"`
+
+	// Precedence Left out: routine
+	Precedence *alert.Precedence `json:"precedence,omitempty"`
+
+	// To The member that is to publish it
+	To string `json:"to"`
+}
+
+// Delegation defines model for Delegation.
+type Delegation struct {
+	// By Who wrote it, a user of the node's directory; for that user and the focal point
+	By      *string   `json:"by,omitempty"`
+	Due     time.Time `json:"due"`
+	Expires time.Time `json:"expires"`
+	Id      string    `json:"id"`
+
+	// Originator The source, who asks for the publication
+	Originator string `json:"originator"`
+
+	// Own The member itself is the source
+	Own bool `json:"own"`
+
+	// Party The other side: who is to publish it, or the source
+	Party string `json:"party"`
+
+	// Plan How a bundle becomes portions; the same as the label file. A label may leave out classification where marked_as names the level, and policy, which is then the member's own marking scheme. Checked by api/alert.
+	Plan       *Plan            `json:"plan,omitempty"`
+	Precedence alert.Precedence `json:"precedence"`
+
+	// Publication Of one received: whether the hub has that alert
+	Publication *string `json:"publication,omitempty"`
+
+	// Published Id of the alert that was made of it, by the member that it went to
+	Published *string `json:"published,omitempty"`
+
+	// Recalled The source has recalled the delegation
+	Recalled bool `json:"recalled"`
+
+	// Replies Answers, then refusals
+	Replies []RequestAnswer `json:"replies"`
+
+	// Rests Of one received: what was published of it still stands, though the delegation was recalled or has ended
+	Rests bool `json:"rests"`
+
+	// State recalled: before anything was published of it
+	State DelegationState `json:"state"`
+}
+
+// DelegationState recalled: before anything was published of it
+type DelegationState string
+
+// DelegationList defines model for DelegationList.
+type DelegationList struct {
+	Delegations []Delegation `json:"delegations"`
+}
+
 // Diff defines model for Diff.
 type Diff struct {
 	ExpiresAfter  time.Time `json:"expires_after"`
@@ -363,6 +498,9 @@ type Diff struct {
 
 // Draft defines model for Draft.
 type Draft struct {
+	// Delegate Makes it a delegation: it goes to one other member alone, which is to publish it as an alert of its own, by the labels of the plan. Content that names the member by its form is refused, and so is text in which its code or name stands as a word unless checked says that somebody has looked at it.
+	Delegate *DelegateTo `json:"delegate,omitempty"`
+
 	// Objects STIX 2.1 objects
 	Objects []json.RawMessage `json:"objects"`
 
@@ -375,7 +513,10 @@ type Draft struct {
 
 // DraftContent All that is released with a draft
 type DraftContent struct {
-	Objects *[]json.RawMessage `json:"objects,omitempty"`
+	// Delegate Makes it a delegation: it goes to one other member alone, which is to publish it as an alert of its own, by the labels of the plan. Content that names the member by its form is refused, and so is text in which its code or name stands as a word unless checked says that somebody has looked at it.
+	Delegate *DelegateTo        `json:"delegate,omitempty"`
+	MadeOf   *AlertName         `json:"made_of,omitempty"`
+	Objects  *[]json.RawMessage `json:"objects,omitempty"`
 
 	// Plan How a bundle becomes portions; the same as the label file. A label may leave out classification where marked_as names the level, and policy, which is then the member's own marking scheme. Checked by api/alert.
 	Plan *Plan `json:"plan,omitempty"`
@@ -628,6 +769,39 @@ type HolderList struct {
 	Version int32 `json:"version"`
 }
 
+// Imported defines model for Imported.
+type Imported struct {
+	// Accepted Alerts that waited
+	Accepted int64 `json:"accepted"`
+
+	// Acks Acknowledgements that waited
+	Acks int64 `json:"acks"`
+
+	// Again There is more in it
+	Again bool `json:"again"`
+
+	// Cursor Sequence number of the last item of the feed that the node has now
+	Cursor int64 `json:"cursor"`
+
+	// Items Of the feed
+	Items int64 `json:"items"`
+
+	// Left The hub has more for this node than was carried
+	Left bool `json:"left"`
+
+	// Purges Purge receipts that waited
+	Purges int64 `json:"purges"`
+
+	// Refused Likewise
+	Refused int64 `json:"refused"`
+
+	// Statements That were not known
+	Statements int64 `json:"statements"`
+
+	// Submissions Statements of the node's own that waited
+	Submissions int64 `json:"submissions"`
+}
+
 // InboxPage defines model for InboxPage.
 type InboxPage struct {
 	Alerts []Received `json:"alerts"`
@@ -668,16 +842,19 @@ type KeptDraft struct {
 // KeptDraftState defines model for KeptDraft.State.
 type KeptDraftState string
 
-// NewDraft Objects and plan of an alert, a recall, or feedback
+// NewDraft Objects and plan of an alert, a recall, feedback, or the publication of a delegation
 type NewDraft struct {
+	// Delegate Makes it a delegation: it goes to one other member alone, which is to publish it as an alert of its own, by the labels of the plan. Content that names the member by its form is refused, and so is text in which its code or name stands as a word unless checked says that somebody has looked at it.
+	Delegate *DelegateTo    `json:"delegate,omitempty"`
 	Feedback *FeedbackDraft `json:"feedback,omitempty"`
 
 	// Objects STIX 2.1 objects
 	Objects *[]json.RawMessage `json:"objects,omitempty"`
 
 	// Plan How a bundle becomes portions; the same as the label file. A label may leave out classification where marked_as names the level, and policy, which is then the member's own marking scheme. Checked by api/alert.
-	Plan   *Plan        `json:"plan,omitempty"`
-	Recall *DraftRecall `json:"recall,omitempty"`
+	Plan        *Plan             `json:"plan,omitempty"`
+	Publication *PublicationDraft `json:"publication,omitempty"`
+	Recall      *DraftRecall      `json:"recall,omitempty"`
 
 	// Supersedes The member's own alert of which this is the next version, or which is recalled
 	Supersedes *string `json:"supersedes,omitempty"`
@@ -728,6 +905,15 @@ type Outgoing struct {
 
 // OutgoingState defines model for Outgoing.State.
 type OutgoingState string
+
+// Piece defines model for Piece.
+type Piece struct {
+	// Data Base64, RFC 4648 section 4
+	Data []byte `json:"data"`
+
+	// Offset Where it begins, in bytes
+	Offset int64 `json:"offset"`
+}
 
 // Plan How a bundle becomes portions; the same as the label file. A label may leave out classification where marked_as names the level, and policy, which is then the member's own marking scheme. Checked by api/alert.
 type Plan = alert.Plan
@@ -802,6 +988,28 @@ type ProposedList struct {
 	Proposals []Proposed `json:"proposals"`
 }
 
+// Publication defines model for Publication.
+type Publication struct {
+	// Checked Somebody has looked at the places where the source's code or name stands in the text
+	Checked *bool `json:"checked,omitempty"`
+
+	// Plan How a bundle becomes portions; the same as the label file. A label may leave out classification where marked_as names the level, and policy, which is then the member's own marking scheme. Checked by api/alert.
+	Plan *Plan `json:"plan,omitempty"`
+}
+
+// PublicationDraft defines model for PublicationDraft.
+type PublicationDraft struct {
+	// Checked Somebody has looked at the places where the source's code or name stands in the text
+	Checked *bool  `json:"checked,omitempty"`
+	Id      string `json:"id"`
+
+	// Originator Of the delegation
+	Originator string `json:"originator"`
+
+	// Plan How a bundle becomes portions; the same as the label file. A label may leave out classification where marked_as names the level, and policy, which is then the member's own marking scheme. Checked by api/alert.
+	Plan *Plan `json:"plan,omitempty"`
+}
+
 // Purged An erasure of content, from which nothing brings it back
 type Purged struct {
 	At       time.Time  `json:"at"`
@@ -827,7 +1035,10 @@ type Received struct {
 	Banner string `json:"banner"`
 
 	// Cursor For a user of a directory: where its list goes on. It has no order, and is good for this user and purpose only
-	Cursor     *string           `json:"cursor,omitempty"`
+	Cursor *string `json:"cursor,omitempty"`
+
+	// Delegate It asks a member to publish it as an alert of its own
+	Delegate   *AlertDelegation  `json:"delegate,omitempty"`
 	Expires    time.Time         `json:"expires"`
 	Id         string            `json:"id"`
 	IssuedAt   time.Time         `json:"issued_at"`
@@ -959,6 +1170,20 @@ type SightingDraft struct {
 	Where *[]string `json:"where,omitempty"`
 }
 
+// Standing defines model for Standing.
+type Standing struct {
+	// Cursor Sequence number of the last item of the feed that the node has
+	Cursor int64  `json:"cursor"`
+	Hub    string `json:"hub"`
+
+	// LogSize Entries of the audit log that it has a verified checkpoint of; 0: none
+	LogSize int64  `json:"log_size"`
+	Member  string `json:"member"`
+
+	// PublishedAfter Index in the log of the last of its own alerts that it knows to be accepted; -1: none
+	PublishedAfter int64 `json:"published_after"`
+}
+
 // Status defines model for Status.
 type Status struct {
 	// Alarms Signs that somebody does not keep to the rules, newest first, those of statements last; at most 10
@@ -974,7 +1199,10 @@ type Status struct {
 	LastContact *time.Time `json:"last_contact,omitempty"`
 	LastError   *string    `json:"last_error,omitempty"`
 	Member      string     `json:"member"`
-	Outbox      struct {
+
+	// Offline The node has no network to its hub: parcels are carried
+	Offline *bool `json:"offline,omitempty"`
+	Outbox  struct {
 		Accepted int64 `json:"accepted"`
 		Queued   int64 `json:"queued"`
 		Refused  int64 `json:"refused"`
@@ -1014,8 +1242,22 @@ type SuspensionReason struct {
 // Terms The body of an agreement's statement
 type Terms = federation.Agreement
 
+// WaitingList defines model for WaitingList.
+type WaitingList struct {
+	Waiting []struct {
+		// Place Where it stands in order
+		Place int64 `json:"place"`
+
+		// Text As it was signed
+		Text string `json:"text"`
+	} `json:"waiting"`
+}
+
 // ActingUser defines model for ActingUser.
 type ActingUser = string
+
+// ParcelDigest defines model for ParcelDigest.
+type ParcelDigest = string
 
 // Purpose defines model for Purpose.
 type Purpose = string
@@ -1037,6 +1279,37 @@ type ReadChainParams struct {
 
 // ReadChainParamsType defines parameters for ReadChain.
 type ReadChainParamsType string
+
+// ListDelegationsParams defines parameters for ListDelegations.
+type ListDelegationsParams struct {
+	// State Left out: any
+	State *string `form:"state,omitempty" json:"state,omitempty"`
+	Limit *int    `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// User Who reads, by its id in the node's directory of users
+	User *User `form:"user,omitempty" json:"user,omitempty"`
+
+	// Purpose What it is read for, a purpose of alert labels
+	Purpose *Purpose `form:"purpose,omitempty" json:"purpose,omitempty"`
+}
+
+// ReadDelegationParams defines parameters for ReadDelegation.
+type ReadDelegationParams struct {
+	// User Who reads, by its id in the node's directory of users
+	User *User `form:"user,omitempty" json:"user,omitempty"`
+
+	// Purpose What it is read for, a purpose of alert labels
+	Purpose *Purpose `form:"purpose,omitempty" json:"purpose,omitempty"`
+}
+
+// PublishDelegationParams defines parameters for PublishDelegation.
+type PublishDelegationParams struct {
+	// User Who reads, by its id in the node's directory of users
+	User *User `form:"user,omitempty" json:"user,omitempty"`
+
+	// Purpose What it is read for, a purpose of alert labels
+	Purpose *Purpose `form:"purpose,omitempty" json:"purpose,omitempty"`
+}
 
 // CompareVersionsParams defines parameters for CompareVersions.
 type CompareVersionsParams struct {
@@ -1143,6 +1416,15 @@ type ExplainParams struct {
 	Purpose *Purpose `form:"purpose,omitempty" json:"purpose,omitempty"`
 }
 
+// ListWaitingParams defines parameters for ListWaiting.
+type ListWaitingParams struct {
+	// After A place in order; left out: from the first
+	After *int64 `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ListWaitingParamsKind defines parameters for ListWaiting.
+type ListWaitingParamsKind string
+
 // GiveFeedbackParams defines parameters for GiveFeedback.
 type GiveFeedbackParams struct {
 	// User Who reads, by its id in the node's directory of users
@@ -1216,6 +1498,9 @@ type SubmitBundleJSONRequestBody = externalRef0.SignedBundle
 // ChangeConsentJSONRequestBody defines body for ChangeConsent for application/json ContentType.
 type ChangeConsentJSONRequestBody = ConsentChange
 
+// PublishDelegationJSONRequestBody defines body for PublishDelegation for application/json ContentType.
+type PublishDelegationJSONRequestBody = Publication
+
 // AddDraftJSONRequestBody defines body for AddDraft for application/json ContentType.
 type AddDraftJSONRequestBody = NewDraft
 
@@ -1227,6 +1512,9 @@ type ReleaseDraftJSONRequestBody = DraftRelease
 
 // GiveFeedbackJSONRequestBody defines body for GiveFeedback for application/json ContentType.
 type GiveFeedbackJSONRequestBody = FeedbackDraft
+
+// AddPieceJSONRequestBody defines body for AddPiece for application/json ContentType.
+type AddPieceJSONRequestBody = Piece
 
 // PreviewJSONRequestBody defines body for Preview for application/json ContentType.
 type PreviewJSONRequestBody = Draft
@@ -1410,6 +1698,36 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/consents (the `ChangeConsent` operationId).
 	ChangeConsent(ctx context.Context, body ChangeConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListDelegations Delegations that were sent and received, and how they stand
+	//
+	// Until they expire, and beyond that while what was published of one received stands: first those on which something rests that should be recalled, then the late ones, then by deadline. A user of the node's directory finds those received that it may read and those that it has written, the focal point all.
+	//
+	// Corresponds with GET /v1/delegations (the `ListDelegations` operationId).
+	ListDelegations(ctx context.Context, params *ListDelegationsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReadDelegation One delegation, with the label file by which its source asks for the publication
+	//
+	// Corresponds with GET /v1/delegations/{originator}/{id} (the `ReadDelegation` operationId).
+	ReadDelegation(ctx context.Context, originator string, id string, params *ReadDelegationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PublishDelegationWithBody Publish what a received delegation says as an alert of the member's own
+	//
+	// Its content is copied; id, portions, salts and times are new, and nothing names the source, which is told of it once the hub has accepted it, and nobody else. Without a plan it has the labels that the source asks for; those of a plan must be as strict. Asked for again it answers with what was published.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/delegations/{originator}/{id}/publication (the `PublishDelegation` operationId).
+	PublishDelegationWithBody(ctx context.Context, originator string, id string, params *PublishDelegationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PublishDelegation Publish what a received delegation says as an alert of the member's own
+	//
+	// Its content is copied; id, portions, salts and times are new, and nothing names the source, which is told of it once the hub has accepted it, and nobody else. Without a plan it has the labels that the source asks for; those of a plan must be as strict. Asked for again it answers with what was published.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/delegations/{originator}/{id}/publication (the `PublishDelegation` operationId).
+	PublishDelegation(ctx context.Context, originator string, id string, params *PublishDelegationParams, body PublishDelegationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CompareVersions What has changed between two versions of an alert
 	//
 	// Of a received alert as far as both versions are held, of one of the member's own as it was written. What has been purged is named and not shown. For a user of the node's directory as far as the user may have it, as with the inbox; alerts of the member's own are for the focal point.
@@ -1426,7 +1744,7 @@ type ClientInterface interface {
 
 	// AddDraftWithBody Keep an alert until somebody else releases it
 	//
-	// An alert of its own, the next version of one, a recall, or feedback. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback purpose says what the alert that it is about is read for.
+	// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1435,7 +1753,7 @@ type ClientInterface interface {
 
 	// AddDraft Keep an alert until somebody else releases it
 	//
-	// An alert of its own, the next version of one, a recall, or feedback. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback purpose says what the alert that it is about is read for.
+	// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1510,6 +1828,20 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/explain/{id} (the `Explain` operationId).
 	Explain(ctx context.Context, id string, params *ExplainParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ReadStanding Where the node stands, for a parcel to its hub
+	//
+	// What a node without a network asks for next, by way of who carries its parcels. Nothing is changed.
+	//
+	// Corresponds with GET /v1/exports (the `ReadStanding` operationId).
+	ReadStanding(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListWaiting What waits for the hub
+	//
+	// What the node has signed and the hub has not answered yet, in order, some at a time: none, that was all. It goes on waiting. Queued alerts come with all their content.
+	//
+	// Corresponds with GET /v1/exports/{kind} (the `ListWaiting` operationId).
+	ListWaiting(ctx context.Context, kind ListWaitingParamsKind, params *ListWaitingParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GiveFeedbackWithBody Say something about an alert to its originator
 	//
 	// Feedback is an alert that refers to another: composed, signed and queued like any, and released to those whom it is addressed to alone. Without a label it gets the join of those of all portions held of the alert; of a mere hit it is restricted, of the category that the notice names. Where the node has a directory of users, user and purpose must be named: who that is stays at the node, and what the user may not have is not found.
@@ -1534,6 +1866,31 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/holders/{id} (the `ListHolders` operationId).
 	ListHolders(ctx context.Context, id string, params *ListHoldersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TakeParcel Take what is in a parcel that was handed over
+	//
+	// Verifies all of it before anything is taken, up to the authorities of the federation's certificates; then takes the hub's answers by the same steps and checks as over the wire. It takes some at a time, and is to be called again while the answer says so. What was taken before is passed over. With the last of it, and where it is refused, the node's copy is removed. What the hub has refused is passed on.
+	//
+	// Corresponds with POST /v1/imports/{digest} (the `TakeParcel` operationId).
+	TakeParcel(ctx context.Context, digest ParcelDigest, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddPieceWithBody Hand over a piece of a parcel with the hub's answers
+	//
+	// The node keeps one parcel at a time until it was taken: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/imports/{digest} (the `AddPiece` operationId).
+	AddPieceWithBody(ctx context.Context, digest ParcelDigest, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddPiece Hand over a piece of a parcel with the hub's answers
+	//
+	// The node keeps one parcel at a time until it was taken: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/imports/{digest} (the `AddPiece` operationId).
+	AddPiece(ctx context.Context, digest ParcelDigest, body AddPieceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListInbox What was received, oldest first
 	//
@@ -1873,6 +2230,76 @@ func (c *Client) ChangeConsent(ctx context.Context, body ChangeConsentJSONReques
 	return c.Client.Do(req)
 }
 
+// ListDelegations Delegations that were sent and received, and how they stand
+//
+// Until they expire, and beyond that while what was published of one received stands: first those on which something rests that should be recalled, then the late ones, then by deadline. A user of the node's directory finds those received that it may read and those that it has written, the focal point all.
+//
+// Corresponds with GET /v1/delegations (the `ListDelegations` operationId).
+func (c *Client) ListDelegations(ctx context.Context, params *ListDelegationsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDelegationsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReadDelegation One delegation, with the label file by which its source asks for the publication
+//
+// Corresponds with GET /v1/delegations/{originator}/{id} (the `ReadDelegation` operationId).
+func (c *Client) ReadDelegation(ctx context.Context, originator string, id string, params *ReadDelegationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReadDelegationRequest(c.Server, originator, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PublishDelegationWithBody Publish what a received delegation says as an alert of the member's own
+//
+// Its content is copied; id, portions, salts and times are new, and nothing names the source, which is told of it once the hub has accepted it, and nobody else. Without a plan it has the labels that the source asks for; those of a plan must be as strict. Asked for again it answers with what was published.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/delegations/{originator}/{id}/publication (the `PublishDelegation` operationId).
+func (c *Client) PublishDelegationWithBody(ctx context.Context, originator string, id string, params *PublishDelegationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPublishDelegationRequestWithBody(c.Server, originator, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PublishDelegation Publish what a received delegation says as an alert of the member's own
+//
+// Its content is copied; id, portions, salts and times are new, and nothing names the source, which is told of it once the hub has accepted it, and nobody else. Without a plan it has the labels that the source asks for; those of a plan must be as strict. Asked for again it answers with what was published.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/delegations/{originator}/{id}/publication (the `PublishDelegation` operationId).
+func (c *Client) PublishDelegation(ctx context.Context, originator string, id string, params *PublishDelegationParams, body PublishDelegationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPublishDelegationRequest(c.Server, originator, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // CompareVersions What has changed between two versions of an alert
 //
 // Of a received alert as far as both versions are held, of one of the member's own as it was written. What has been purged is named and not shown. For a user of the node's directory as far as the user may have it, as with the inbox; alerts of the member's own are for the focal point.
@@ -1909,7 +2336,7 @@ func (c *Client) ListDrafts(ctx context.Context, params *ListDraftsParams, reqEd
 
 // AddDraftWithBody Keep an alert until somebody else releases it
 //
-// An alert of its own, the next version of one, a recall, or feedback. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback purpose says what the alert that it is about is read for.
+// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1928,7 +2355,7 @@ func (c *Client) AddDraftWithBody(ctx context.Context, params *AddDraftParams, c
 
 // AddDraft Keep an alert until somebody else releases it
 //
-// An alert of its own, the next version of one, a recall, or feedback. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback purpose says what the alert that it is about is read for.
+// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2113,6 +2540,40 @@ func (c *Client) Explain(ctx context.Context, id string, params *ExplainParams, 
 	return c.Client.Do(req)
 }
 
+// ReadStanding Where the node stands, for a parcel to its hub
+//
+// What a node without a network asks for next, by way of who carries its parcels. Nothing is changed.
+//
+// Corresponds with GET /v1/exports (the `ReadStanding` operationId).
+func (c *Client) ReadStanding(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReadStandingRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListWaiting What waits for the hub
+//
+// What the node has signed and the hub has not answered yet, in order, some at a time: none, that was all. It goes on waiting. Queued alerts come with all their content.
+//
+// Corresponds with GET /v1/exports/{kind} (the `ListWaiting` operationId).
+func (c *Client) ListWaiting(ctx context.Context, kind ListWaitingParamsKind, params *ListWaitingParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListWaitingRequest(c.Server, kind, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GiveFeedbackWithBody Say something about an alert to its originator
 //
 // Feedback is an alert that refers to another: composed, signed and queued like any, and released to those whom it is addressed to alone. Without a label it gets the join of those of all portions held of the alert; of a mere hit it is restricted, of the category that the notice names. Where the node has a directory of users, user and purpose must be named: who that is stays at the node, and what the user may not have is not found.
@@ -2158,6 +2619,61 @@ func (c *Client) GiveFeedback(ctx context.Context, params *GiveFeedbackParams, b
 // Corresponds with GET /v1/holders/{id} (the `ListHolders` operationId).
 func (c *Client) ListHolders(ctx context.Context, id string, params *ListHoldersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListHoldersRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TakeParcel Take what is in a parcel that was handed over
+//
+// Verifies all of it before anything is taken, up to the authorities of the federation's certificates; then takes the hub's answers by the same steps and checks as over the wire. It takes some at a time, and is to be called again while the answer says so. What was taken before is passed over. With the last of it, and where it is refused, the node's copy is removed. What the hub has refused is passed on.
+//
+// Corresponds with POST /v1/imports/{digest} (the `TakeParcel` operationId).
+func (c *Client) TakeParcel(ctx context.Context, digest ParcelDigest, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTakeParcelRequest(c.Server, digest)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddPieceWithBody Hand over a piece of a parcel with the hub's answers
+//
+// The node keeps one parcel at a time until it was taken: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/imports/{digest} (the `AddPiece` operationId).
+func (c *Client) AddPieceWithBody(ctx context.Context, digest ParcelDigest, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddPieceRequestWithBody(c.Server, digest, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddPiece Hand over a piece of a parcel with the hub's answers
+//
+// The node keeps one parcel at a time until it was taken: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/imports/{digest} (the `AddPiece` operationId).
+func (c *Client) AddPiece(ctx context.Context, digest ParcelDigest, body AddPieceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddPieceRequest(c.Server, digest, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2754,6 +3270,269 @@ func NewChangeConsentRequestWithBody(server string, contentType string, body io.
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListDelegationsRequest constructs an http.Request for the ListDelegations method
+func NewListDelegationsRequest(server string, params *ListDelegationsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/delegations")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.User != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", *params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Purpose != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "purpose", *params.Purpose, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewReadDelegationRequest constructs an http.Request for the ReadDelegation method
+func NewReadDelegationRequest(server string, originator string, id string, params *ReadDelegationParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "originator", originator, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/delegations/%s/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.User != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", *params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Purpose != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "purpose", *params.Purpose, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPublishDelegationRequest calls the generic PublishDelegation builder with application/json body
+func NewPublishDelegationRequest(server string, originator string, id string, params *PublishDelegationParams, body PublishDelegationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPublishDelegationRequestWithBody(server, originator, id, params, "application/json", bodyReader)
+}
+
+// NewPublishDelegationRequestWithBody constructs an http.Request for the PublishDelegation method, with any body, and a specified content type
+func NewPublishDelegationRequestWithBody(server string, originator string, id string, params *PublishDelegationParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "originator", originator, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/delegations/%s/%s/publication", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.User != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", *params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Purpose != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "purpose", *params.Purpose, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
@@ -3594,6 +4373,94 @@ func NewExplainRequest(server string, id string, params *ExplainParams) (*http.R
 	return req, nil
 }
 
+// NewReadStandingRequest constructs an http.Request for the ReadStanding method
+func NewReadStandingRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/exports")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListWaitingRequest constructs an http.Request for the ListWaiting method
+func NewListWaitingRequest(server string, kind ListWaitingParamsKind, params *ListWaitingParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "kind", kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/exports/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGiveFeedbackRequest calls the generic GiveFeedback builder with application/json body
 func NewGiveFeedbackRequest(server string, params *GiveFeedbackParams, body GiveFeedbackJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -3742,6 +4609,87 @@ func NewListHoldersRequest(server string, id string, params *ListHoldersParams) 
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewTakeParcelRequest constructs an http.Request for the TakeParcel method
+func NewTakeParcelRequest(server string, digest ParcelDigest) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "digest", digest, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/imports/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAddPieceRequest calls the generic AddPiece builder with application/json body
+func NewAddPieceRequest(server string, digest ParcelDigest, body AddPieceJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddPieceRequestWithBody(server, digest, "application/json", bodyReader)
+}
+
+// NewAddPieceRequestWithBody constructs an http.Request for the AddPiece method, with any body, and a specified content type
+func NewAddPieceRequestWithBody(server string, digest ParcelDigest, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "digest", digest, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/imports/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -4515,6 +5463,40 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/consents (the `ChangeConsent` operationId).
 	ChangeConsentWithResponse(ctx context.Context, body ChangeConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeConsentResponse, error)
 
+	// ListDelegationsWithResponse Delegations that were sent and received, and how they stand
+	//
+	// Until they expire, and beyond that while what was published of one received stands: first those on which something rests that should be recalled, then the late ones, then by deadline. A user of the node's directory finds those received that it may read and those that it has written, the focal point all.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/delegations (the `ListDelegations` operationId).
+	ListDelegationsWithResponse(ctx context.Context, params *ListDelegationsParams, reqEditors ...RequestEditorFn) (*ListDelegationsResponse, error)
+
+	// ReadDelegationWithResponse One delegation, with the label file by which its source asks for the publication
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/delegations/{originator}/{id} (the `ReadDelegation` operationId).
+	ReadDelegationWithResponse(ctx context.Context, originator string, id string, params *ReadDelegationParams, reqEditors ...RequestEditorFn) (*ReadDelegationResponse, error)
+
+	// PublishDelegationWithBodyWithResponse Publish what a received delegation says as an alert of the member's own
+	//
+	// Its content is copied; id, portions, salts and times are new, and nothing names the source, which is told of it once the hub has accepted it, and nobody else. Without a plan it has the labels that the source asks for; those of a plan must be as strict. Asked for again it answers with what was published.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/delegations/{originator}/{id}/publication (the `PublishDelegation` operationId).
+	PublishDelegationWithBodyWithResponse(ctx context.Context, originator string, id string, params *PublishDelegationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PublishDelegationResponse, error)
+
+	// PublishDelegationWithResponse Publish what a received delegation says as an alert of the member's own
+	//
+	// Its content is copied; id, portions, salts and times are new, and nothing names the source, which is told of it once the hub has accepted it, and nobody else. Without a plan it has the labels that the source asks for; those of a plan must be as strict. Asked for again it answers with what was published.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/delegations/{originator}/{id}/publication (the `PublishDelegation` operationId).
+	PublishDelegationWithResponse(ctx context.Context, originator string, id string, params *PublishDelegationParams, body PublishDelegationJSONRequestBody, reqEditors ...RequestEditorFn) (*PublishDelegationResponse, error)
+
 	// CompareVersionsWithResponse What has changed between two versions of an alert
 	//
 	// Of a received alert as far as both versions are held, of one of the member's own as it was written. What has been purged is named and not shown. For a user of the node's directory as far as the user may have it, as with the inbox; alerts of the member's own are for the focal point.
@@ -4535,7 +5517,7 @@ type ClientWithResponsesInterface interface {
 
 	// AddDraftWithBodyWithResponse Keep an alert until somebody else releases it
 	//
-	// An alert of its own, the next version of one, a recall, or feedback. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback purpose says what the alert that it is about is read for.
+	// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4544,7 +5526,7 @@ type ClientWithResponsesInterface interface {
 
 	// AddDraftWithResponse Keep an alert until somebody else releases it
 	//
-	// An alert of its own, the next version of one, a recall, or feedback. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback purpose says what the alert that it is about is read for.
+	// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4631,6 +5613,24 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/explain/{id} (the `Explain` operationId).
 	ExplainWithResponse(ctx context.Context, id string, params *ExplainParams, reqEditors ...RequestEditorFn) (*ExplainResponse, error)
 
+	// ReadStandingWithResponse Where the node stands, for a parcel to its hub
+	//
+	// What a node without a network asks for next, by way of who carries its parcels. Nothing is changed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/exports (the `ReadStanding` operationId).
+	ReadStandingWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ReadStandingResponse, error)
+
+	// ListWaitingWithResponse What waits for the hub
+	//
+	// What the node has signed and the hub has not answered yet, in order, some at a time: none, that was all. It goes on waiting. Queued alerts come with all their content.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/exports/{kind} (the `ListWaiting` operationId).
+	ListWaitingWithResponse(ctx context.Context, kind ListWaitingParamsKind, params *ListWaitingParams, reqEditors ...RequestEditorFn) (*ListWaitingResponse, error)
+
 	// GiveFeedbackWithBodyWithResponse Say something about an alert to its originator
 	//
 	// Feedback is an alert that refers to another: composed, signed and queued like any, and released to those whom it is addressed to alone. Without a label it gets the join of those of all portions held of the alert; of a mere hit it is restricted, of the category that the notice names. Where the node has a directory of users, user and purpose must be named: who that is stays at the node, and what the user may not have is not found.
@@ -4657,6 +5657,33 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/holders/{id} (the `ListHolders` operationId).
 	ListHoldersWithResponse(ctx context.Context, id string, params *ListHoldersParams, reqEditors ...RequestEditorFn) (*ListHoldersResponse, error)
+
+	// TakeParcelWithResponse Take what is in a parcel that was handed over
+	//
+	// Verifies all of it before anything is taken, up to the authorities of the federation's certificates; then takes the hub's answers by the same steps and checks as over the wire. It takes some at a time, and is to be called again while the answer says so. What was taken before is passed over. With the last of it, and where it is refused, the node's copy is removed. What the hub has refused is passed on.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/imports/{digest} (the `TakeParcel` operationId).
+	TakeParcelWithResponse(ctx context.Context, digest ParcelDigest, reqEditors ...RequestEditorFn) (*TakeParcelResponse, error)
+
+	// AddPieceWithBodyWithResponse Hand over a piece of a parcel with the hub's answers
+	//
+	// The node keeps one parcel at a time until it was taken: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/imports/{digest} (the `AddPiece` operationId).
+	AddPieceWithBodyWithResponse(ctx context.Context, digest ParcelDigest, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddPieceResponse, error)
+
+	// AddPieceWithResponse Hand over a piece of a parcel with the hub's answers
+	//
+	// The node keeps one parcel at a time until it was taken: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/imports/{digest} (the `AddPiece` operationId).
+	AddPieceWithResponse(ctx context.Context, digest ParcelDigest, body AddPieceJSONRequestBody, reqEditors ...RequestEditorFn) (*AddPieceResponse, error)
 
 	// ListInboxWithResponse What was received, oldest first
 	//
@@ -5645,6 +6672,269 @@ func (r ChangeConsentResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ChangeConsentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListDelegationsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DelegationList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDelegationsResponse) GetJSON200() *DelegationList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListDelegationsResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListDelegationsResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ListDelegationsResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListDelegationsResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListDelegationsResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDelegationsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDelegationsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDelegationsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDelegationsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ReadDelegationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Delegation
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReadDelegationResponse) GetJSON200() *Delegation {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ReadDelegationResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ReadDelegationResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ReadDelegationResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ReadDelegationResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ReadDelegationResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ReadDelegationResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ReadDelegationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReadDelegationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReadDelegationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReadDelegationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PublishDelegationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Outgoing
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r PublishDelegationResponse) GetJSON202() *Outgoing {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PublishDelegationResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PublishDelegationResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PublishDelegationResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PublishDelegationResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PublishDelegationResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PublishDelegationResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PublishDelegationResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r PublishDelegationResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PublishDelegationResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PublishDelegationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PublishDelegationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PublishDelegationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PublishDelegationResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6676,6 +7966,158 @@ func (r ExplainResponse) ContentType() string {
 	return ""
 }
 
+type ReadStandingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Standing
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReadStandingResponse) GetJSON200() *Standing {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ReadStandingResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ReadStandingResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ReadStandingResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ReadStandingResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ReadStandingResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ReadStandingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReadStandingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReadStandingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReadStandingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListWaitingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WaitingList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListWaitingResponse) GetJSON200() *WaitingList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListWaitingResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListWaitingResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ListWaitingResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListWaitingResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListWaitingResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListWaitingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListWaitingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListWaitingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListWaitingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GiveFeedbackResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6871,6 +8313,193 @@ func (r ListHoldersResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListHoldersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type TakeParcelResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Imported
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TakeParcelResponse) GetJSON200() *Imported {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r TakeParcelResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r TakeParcelResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r TakeParcelResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r TakeParcelResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r TakeParcelResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r TakeParcelResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r TakeParcelResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r TakeParcelResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r TakeParcelResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r TakeParcelResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r TakeParcelResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TakeParcelResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TakeParcelResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TakeParcelResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AddPieceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Copied
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AddPieceResponse) GetJSON200() *Copied {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AddPieceResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AddPieceResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r AddPieceResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AddPieceResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AddPieceResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AddPieceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddPieceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddPieceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddPieceResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8144,6 +9773,64 @@ func (c *ClientWithResponses) ChangeConsentWithResponse(ctx context.Context, bod
 	return ParseChangeConsentResponse(rsp)
 }
 
+// ListDelegationsWithResponse Delegations that were sent and received, and how they stand
+//
+// Until they expire, and beyond that while what was published of one received stands: first those on which something rests that should be recalled, then the late ones, then by deadline. A user of the node's directory finds those received that it may read and those that it has written, the focal point all.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/delegations (the `ListDelegations` operationId).
+func (c *ClientWithResponses) ListDelegationsWithResponse(ctx context.Context, params *ListDelegationsParams, reqEditors ...RequestEditorFn) (*ListDelegationsResponse, error) {
+	rsp, err := c.ListDelegations(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDelegationsResponse(rsp)
+}
+
+// ReadDelegationWithResponse One delegation, with the label file by which its source asks for the publication
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/delegations/{originator}/{id} (the `ReadDelegation` operationId).
+func (c *ClientWithResponses) ReadDelegationWithResponse(ctx context.Context, originator string, id string, params *ReadDelegationParams, reqEditors ...RequestEditorFn) (*ReadDelegationResponse, error) {
+	rsp, err := c.ReadDelegation(ctx, originator, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReadDelegationResponse(rsp)
+}
+
+// PublishDelegationWithBodyWithResponse Publish what a received delegation says as an alert of the member's own
+//
+// Its content is copied; id, portions, salts and times are new, and nothing names the source, which is told of it once the hub has accepted it, and nobody else. Without a plan it has the labels that the source asks for; those of a plan must be as strict. Asked for again it answers with what was published.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/delegations/{originator}/{id}/publication (the `PublishDelegation` operationId).
+func (c *ClientWithResponses) PublishDelegationWithBodyWithResponse(ctx context.Context, originator string, id string, params *PublishDelegationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PublishDelegationResponse, error) {
+	rsp, err := c.PublishDelegationWithBody(ctx, originator, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePublishDelegationResponse(rsp)
+}
+
+// PublishDelegationWithResponse Publish what a received delegation says as an alert of the member's own
+//
+// Its content is copied; id, portions, salts and times are new, and nothing names the source, which is told of it once the hub has accepted it, and nobody else. Without a plan it has the labels that the source asks for; those of a plan must be as strict. Asked for again it answers with what was published.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/delegations/{originator}/{id}/publication (the `PublishDelegation` operationId).
+func (c *ClientWithResponses) PublishDelegationWithResponse(ctx context.Context, originator string, id string, params *PublishDelegationParams, body PublishDelegationJSONRequestBody, reqEditors ...RequestEditorFn) (*PublishDelegationResponse, error) {
+	rsp, err := c.PublishDelegation(ctx, originator, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePublishDelegationResponse(rsp)
+}
+
 // CompareVersionsWithResponse What has changed between two versions of an alert
 //
 // Of a received alert as far as both versions are held, of one of the member's own as it was written. What has been purged is named and not shown. For a user of the node's directory as far as the user may have it, as with the inbox; alerts of the member's own are for the focal point.
@@ -8176,7 +9863,7 @@ func (c *ClientWithResponses) ListDraftsWithResponse(ctx context.Context, params
 
 // AddDraftWithBodyWithResponse Keep an alert until somebody else releases it
 //
-// An alert of its own, the next version of one, a recall, or feedback. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback purpose says what the alert that it is about is read for.
+// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8191,7 +9878,7 @@ func (c *ClientWithResponses) AddDraftWithBodyWithResponse(ctx context.Context, 
 
 // AddDraftWithResponse Keep an alert until somebody else releases it
 //
-// An alert of its own, the next version of one, a recall, or feedback. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback purpose says what the alert that it is about is read for.
+// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8344,6 +10031,36 @@ func (c *ClientWithResponses) ExplainWithResponse(ctx context.Context, id string
 	return ParseExplainResponse(rsp)
 }
 
+// ReadStandingWithResponse Where the node stands, for a parcel to its hub
+//
+// What a node without a network asks for next, by way of who carries its parcels. Nothing is changed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/exports (the `ReadStanding` operationId).
+func (c *ClientWithResponses) ReadStandingWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ReadStandingResponse, error) {
+	rsp, err := c.ReadStanding(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReadStandingResponse(rsp)
+}
+
+// ListWaitingWithResponse What waits for the hub
+//
+// What the node has signed and the hub has not answered yet, in order, some at a time: none, that was all. It goes on waiting. Queued alerts come with all their content.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/exports/{kind} (the `ListWaiting` operationId).
+func (c *ClientWithResponses) ListWaitingWithResponse(ctx context.Context, kind ListWaitingParamsKind, params *ListWaitingParams, reqEditors ...RequestEditorFn) (*ListWaitingResponse, error) {
+	rsp, err := c.ListWaiting(ctx, kind, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListWaitingResponse(rsp)
+}
+
 // GiveFeedbackWithBodyWithResponse Say something about an alert to its originator
 //
 // Feedback is an alert that refers to another: composed, signed and queued like any, and released to those whom it is addressed to alone. Without a label it gets the join of those of all portions held of the alert; of a mere hit it is restricted, of the category that the notice names. Where the node has a directory of users, user and purpose must be named: who that is stays at the node, and what the user may not have is not found.
@@ -8387,6 +10104,51 @@ func (c *ClientWithResponses) ListHoldersWithResponse(ctx context.Context, id st
 		return nil, err
 	}
 	return ParseListHoldersResponse(rsp)
+}
+
+// TakeParcelWithResponse Take what is in a parcel that was handed over
+//
+// Verifies all of it before anything is taken, up to the authorities of the federation's certificates; then takes the hub's answers by the same steps and checks as over the wire. It takes some at a time, and is to be called again while the answer says so. What was taken before is passed over. With the last of it, and where it is refused, the node's copy is removed. What the hub has refused is passed on.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/imports/{digest} (the `TakeParcel` operationId).
+func (c *ClientWithResponses) TakeParcelWithResponse(ctx context.Context, digest ParcelDigest, reqEditors ...RequestEditorFn) (*TakeParcelResponse, error) {
+	rsp, err := c.TakeParcel(ctx, digest, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTakeParcelResponse(rsp)
+}
+
+// AddPieceWithBodyWithResponse Hand over a piece of a parcel with the hub's answers
+//
+// The node keeps one parcel at a time until it was taken: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/imports/{digest} (the `AddPiece` operationId).
+func (c *ClientWithResponses) AddPieceWithBodyWithResponse(ctx context.Context, digest ParcelDigest, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddPieceResponse, error) {
+	rsp, err := c.AddPieceWithBody(ctx, digest, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddPieceResponse(rsp)
+}
+
+// AddPieceWithResponse Hand over a piece of a parcel with the hub's answers
+//
+// The node keeps one parcel at a time until it was taken: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/imports/{digest} (the `AddPiece` operationId).
+func (c *ClientWithResponses) AddPieceWithResponse(ctx context.Context, digest ParcelDigest, body AddPieceJSONRequestBody, reqEditors ...RequestEditorFn) (*AddPieceResponse, error) {
+	rsp, err := c.AddPiece(ctx, digest, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddPieceResponse(rsp)
 }
 
 // ListInboxWithResponse What was received, oldest first
@@ -9342,6 +11104,224 @@ func ParseChangeConsentResponse(rsp *http.Response) (*ChangeConsentResponse, err
 	return response, nil
 }
 
+// ParseListDelegationsResponse parses an HTTP response from a ListDelegationsWithResponse call
+func ParseListDelegationsResponse(rsp *http.Response) (*ListDelegationsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDelegationsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DelegationList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseReadDelegationResponse parses an HTTP response from a ReadDelegationWithResponse call
+func ParseReadDelegationResponse(rsp *http.Response) (*ReadDelegationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReadDelegationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Delegation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePublishDelegationResponse parses an HTTP response from a PublishDelegationWithResponse call
+func ParsePublishDelegationResponse(rsp *http.Response) (*PublishDelegationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PublishDelegationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Outgoing
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseCompareVersionsResponse parses an HTTP response from a CompareVersionsWithResponse call
 func ParseCompareVersionsResponse(rsp *http.Response) (*CompareVersionsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -10205,6 +12185,128 @@ func ParseExplainResponse(rsp *http.Response) (*ExplainResponse, error) {
 	return response, nil
 }
 
+// ParseReadStandingResponse parses an HTTP response from a ReadStandingWithResponse call
+func ParseReadStandingResponse(rsp *http.Response) (*ReadStandingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReadStandingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Standing
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListWaitingResponse parses an HTTP response from a ListWaitingWithResponse call
+func ParseListWaitingResponse(rsp *http.Response) (*ListWaitingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListWaitingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WaitingList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseGiveFeedbackResponse parses an HTTP response from a GiveFeedbackWithResponse call
 func ParseGiveFeedbackResponse(rsp *http.Response) (*GiveFeedbackResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -10356,6 +12458,163 @@ func ParseListHoldersResponse(rsp *http.Response) (*ListHoldersResponse, error) 
 			return nil, err
 		}
 		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseTakeParcelResponse parses an HTTP response from a TakeParcelWithResponse call
+func ParseTakeParcelResponse(rsp *http.Response) (*TakeParcelResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TakeParcelResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Imported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseAddPieceResponse parses an HTTP response from a AddPieceWithResponse call
+func ParseAddPieceResponse(rsp *http.Response) (*AddPieceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddPieceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Copied
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Problem
@@ -11308,6 +13567,15 @@ type ServerInterface interface {
 	// ChangeConsent Give or withdraw consent to the release of an own alert
 	// (POST /v1/consents)
 	ChangeConsent(c *fiber.Ctx) error
+	// ListDelegations Delegations that were sent and received, and how they stand
+	// (GET /v1/delegations)
+	ListDelegations(c *fiber.Ctx, params ListDelegationsParams) error
+	// ReadDelegation One delegation, with the label file by which its source asks for the publication
+	// (GET /v1/delegations/{originator}/{id})
+	ReadDelegation(c *fiber.Ctx, originator string, id string, params ReadDelegationParams) error
+	// PublishDelegation Publish what a received delegation says as an alert of the member's own
+	// (POST /v1/delegations/{originator}/{id}/publication)
+	PublishDelegation(c *fiber.Ctx, originator string, id string, params PublishDelegationParams) error
 	// CompareVersions What has changed between two versions of an alert
 	// (GET /v1/diff/{originator}/{id})
 	CompareVersions(c *fiber.Ctx, originator string, id string, params CompareVersionsParams) error
@@ -11341,12 +13609,24 @@ type ServerInterface interface {
 	// Explain Why an alert goes, or has come, as it does
 	// (GET /v1/explain/{id})
 	Explain(c *fiber.Ctx, id string, params ExplainParams) error
+	// ReadStanding Where the node stands, for a parcel to its hub
+	// (GET /v1/exports)
+	ReadStanding(c *fiber.Ctx) error
+	// ListWaiting What waits for the hub
+	// (GET /v1/exports/{kind})
+	ListWaiting(c *fiber.Ctx, kind ListWaitingParamsKind, params ListWaitingParams) error
 	// GiveFeedback Say something about an alert to its originator
 	// (POST /v1/feedback)
 	GiveFeedback(c *fiber.Ctx, params GiveFeedbackParams) error
 	// ListHolders Who was handed over an alert of the member's own, and who has erased it
 	// (GET /v1/holders/{id})
 	ListHolders(c *fiber.Ctx, id string, params ListHoldersParams) error
+	// TakeParcel Take what is in a parcel that was handed over
+	// (POST /v1/imports/{digest})
+	TakeParcel(c *fiber.Ctx, digest ParcelDigest) error
+	// AddPiece Hand over a piece of a parcel with the hub's answers
+	// (PUT /v1/imports/{digest})
+	AddPiece(c *fiber.Ctx, digest ParcelDigest) error
 	// ListInbox What was received, oldest first
 	// (GET /v1/inbox)
 	ListInbox(c *fiber.Ctx, params ListInboxParams) error
@@ -11591,6 +13871,184 @@ func (siw *ServerInterfaceWrapper) ChangeConsent(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.ChangeConsent(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListDelegations operation middleware
+func (siw *ServerInterfaceWrapper) ListDelegations(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDelegationsParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", query, &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter state: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", query, &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter limit: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user", query, &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter user: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "purpose" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "purpose", query, &params.Purpose, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter purpose: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListDelegations(c, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ReadDelegation operation middleware
+func (siw *ServerInterfaceWrapper) ReadDelegation(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "originator" -------------
+	var originator string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "originator", c.Params("originator"), &originator, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter originator: %w", err).Error())
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReadDelegationParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user", query, &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter user: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "purpose" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "purpose", query, &params.Purpose, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter purpose: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ReadDelegation(c, originator, id, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// PublishDelegation operation middleware
+func (siw *ServerInterfaceWrapper) PublishDelegation(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "originator" -------------
+	var originator string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "originator", c.Params("originator"), &originator, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter originator: %w", err).Error())
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Params("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter id: %w", err).Error())
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PublishDelegationParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user", query, &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter user: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "purpose" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "purpose", query, &params.Purpose, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter purpose: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.PublishDelegation(c, originator, id, params)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -12254,6 +14712,69 @@ func (siw *ServerInterfaceWrapper) Explain(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// ReadStanding operation middleware
+func (siw *ServerInterfaceWrapper) ReadStanding(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ReadStanding(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListWaiting operation middleware
+func (siw *ServerInterfaceWrapper) ListWaiting(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "kind" -------------
+	var kind ListWaitingParamsKind
+
+	err = runtime.BindStyledParameterWithOptions("simple", "kind", c.Params("kind"), &kind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter kind: %w", err).Error())
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListWaitingParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", query, &params.After, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter after: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListWaiting(c, kind, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // GiveFeedback operation middleware
 func (siw *ServerInterfaceWrapper) GiveFeedback(c *fiber.Ctx) error {
 
@@ -12337,6 +14858,64 @@ func (siw *ServerInterfaceWrapper) ListHolders(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.ListHolders(c, id, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// TakeParcel operation middleware
+func (siw *ServerInterfaceWrapper) TakeParcel(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "digest" -------------
+	var digest ParcelDigest
+
+	err = runtime.BindStyledParameterWithOptions("simple", "digest", c.Params("digest"), &digest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter digest: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.TakeParcel(c, digest)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// AddPiece operation middleware
+func (siw *ServerInterfaceWrapper) AddPiece(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "digest" -------------
+	var digest ParcelDigest
+
+	err = runtime.BindStyledParameterWithOptions("simple", "digest", c.Params("digest"), &digest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter digest: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.AddPiece(c, digest)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -12804,6 +15383,14 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Get(options.BaseURL+"/v1/outbox/:id/:version", wrapper.ReadOutbox)
 
+	router.Get(options.BaseURL+"/v1/exports", wrapper.ReadStanding)
+
+	router.Get(options.BaseURL+"/v1/exports/:kind", wrapper.ListWaiting)
+
+	router.Post(options.BaseURL+"/v1/imports/:digest", wrapper.TakeParcel)
+
+	router.Put(options.BaseURL+"/v1/imports/:digest", wrapper.AddPiece)
+
 	router.Get(options.BaseURL+"/v1/status", wrapper.ReadStatus)
 
 	router.Get(options.BaseURL+"/v1/agreements", wrapper.ListAgreements)
@@ -12853,6 +15440,12 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 	router.Post(options.BaseURL+"/v1/feedback", wrapper.GiveFeedback)
 
 	router.Get(options.BaseURL+"/v1/requests", wrapper.ListRequests)
+
+	router.Get(options.BaseURL+"/v1/delegations", wrapper.ListDelegations)
+
+	router.Get(options.BaseURL+"/v1/delegations/:originator/:id", wrapper.ReadDelegation)
+
+	router.Post(options.BaseURL+"/v1/delegations/:originator/:id/publication", wrapper.PublishDelegation)
 
 }
 
@@ -13676,6 +16269,248 @@ func (response ChangeConsent500ApplicationProblemPlusJSONResponse) VisitChangeCo
 type ChangeConsent503ApplicationProblemPlusJSONResponse externalRef0.Problem
 
 func (response ChangeConsent503ApplicationProblemPlusJSONResponse) VisitChangeConsentResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type ListDelegationsRequestObject struct {
+	Params ListDelegationsParams
+}
+
+type ListDelegationsResponseObject interface {
+	VisitListDelegationsResponse(ctx *fiber.Ctx) error
+}
+
+type ListDelegations200JSONResponse DelegationList
+
+func (response ListDelegations200JSONResponse) VisitListDelegationsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListDelegations400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListDelegations400ApplicationProblemPlusJSONResponse) VisitListDelegationsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ListDelegations401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListDelegations401ApplicationProblemPlusJSONResponse) VisitListDelegationsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ListDelegations413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListDelegations413ApplicationProblemPlusJSONResponse) VisitListDelegationsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ListDelegations500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListDelegations500ApplicationProblemPlusJSONResponse) VisitListDelegationsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ListDelegations503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListDelegations503ApplicationProblemPlusJSONResponse) VisitListDelegationsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type ReadDelegationRequestObject struct {
+	Originator string `json:"originator"`
+	Id         string `json:"id"`
+	Params     ReadDelegationParams
+}
+
+type ReadDelegationResponseObject interface {
+	VisitReadDelegationResponse(ctx *fiber.Ctx) error
+}
+
+type ReadDelegation200JSONResponse Delegation
+
+func (response ReadDelegation200JSONResponse) VisitReadDelegationResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ReadDelegation400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDelegation400ApplicationProblemPlusJSONResponse) VisitReadDelegationResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ReadDelegation401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadDelegation401ApplicationProblemPlusJSONResponse) VisitReadDelegationResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ReadDelegation404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadDelegation404ApplicationProblemPlusJSONResponse) VisitReadDelegationResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type ReadDelegation413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadDelegation413ApplicationProblemPlusJSONResponse) VisitReadDelegationResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ReadDelegation500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadDelegation500ApplicationProblemPlusJSONResponse) VisitReadDelegationResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ReadDelegation503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadDelegation503ApplicationProblemPlusJSONResponse) VisitReadDelegationResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type PublishDelegationRequestObject struct {
+	Originator string `json:"originator"`
+	Id         string `json:"id"`
+	Params     PublishDelegationParams
+	Body       *PublishDelegationJSONRequestBody
+}
+
+type PublishDelegationResponseObject interface {
+	VisitPublishDelegationResponse(ctx *fiber.Ctx) error
+}
+
+type PublishDelegation202JSONResponse Outgoing
+
+func (response PublishDelegation202JSONResponse) VisitPublishDelegationResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(202)
+
+	return ctx.JSON(&response)
+}
+
+type PublishDelegation400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response PublishDelegation400ApplicationProblemPlusJSONResponse) VisitPublishDelegationResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type PublishDelegation401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response PublishDelegation401ApplicationProblemPlusJSONResponse) VisitPublishDelegationResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type PublishDelegation403ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response PublishDelegation403ApplicationProblemPlusJSONResponse) VisitPublishDelegationResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(403)
+
+	return ctx.JSON(&response)
+}
+
+type PublishDelegation404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response PublishDelegation404ApplicationProblemPlusJSONResponse) VisitPublishDelegationResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type PublishDelegation409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response PublishDelegation409ApplicationProblemPlusJSONResponse) VisitPublishDelegationResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
+
+	return ctx.JSON(&response)
+}
+
+type PublishDelegation413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response PublishDelegation413ApplicationProblemPlusJSONResponse) VisitPublishDelegationResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type PublishDelegation422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response PublishDelegation422ApplicationProblemPlusJSONResponse) VisitPublishDelegationResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(422)
+
+	return ctx.JSON(&response)
+}
+
+type PublishDelegation500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response PublishDelegation500ApplicationProblemPlusJSONResponse) VisitPublishDelegationResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type PublishDelegation503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response PublishDelegation503ApplicationProblemPlusJSONResponse) VisitPublishDelegationResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(503)
 
@@ -14647,6 +17482,134 @@ func (response Explain503ApplicationProblemPlusJSONResponse) VisitExplainRespons
 	return ctx.JSON(&response)
 }
 
+type ReadStandingRequestObject struct {
+}
+
+type ReadStandingResponseObject interface {
+	VisitReadStandingResponse(ctx *fiber.Ctx) error
+}
+
+type ReadStanding200JSONResponse Standing
+
+func (response ReadStanding200JSONResponse) VisitReadStandingResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ReadStanding400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ReadStanding400ApplicationProblemPlusJSONResponse) VisitReadStandingResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ReadStanding401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadStanding401ApplicationProblemPlusJSONResponse) VisitReadStandingResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ReadStanding413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadStanding413ApplicationProblemPlusJSONResponse) VisitReadStandingResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ReadStanding500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadStanding500ApplicationProblemPlusJSONResponse) VisitReadStandingResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ReadStanding503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReadStanding503ApplicationProblemPlusJSONResponse) VisitReadStandingResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type ListWaitingRequestObject struct {
+	Kind   ListWaitingParamsKind `json:"kind"`
+	Params ListWaitingParams
+}
+
+type ListWaitingResponseObject interface {
+	VisitListWaitingResponse(ctx *fiber.Ctx) error
+}
+
+type ListWaiting200JSONResponse WaitingList
+
+func (response ListWaiting200JSONResponse) VisitListWaitingResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListWaiting400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response ListWaiting400ApplicationProblemPlusJSONResponse) VisitListWaitingResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type ListWaiting401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListWaiting401ApplicationProblemPlusJSONResponse) VisitListWaitingResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type ListWaiting413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListWaiting413ApplicationProblemPlusJSONResponse) VisitListWaitingResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type ListWaiting500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListWaiting500ApplicationProblemPlusJSONResponse) VisitListWaitingResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type ListWaiting503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListWaiting503ApplicationProblemPlusJSONResponse) VisitListWaitingResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
 type GiveFeedbackRequestObject struct {
 	Params GiveFeedbackParams
 	Body   *GiveFeedbackJSONRequestBody
@@ -14834,6 +17797,180 @@ func (response ListHolders500ApplicationProblemPlusJSONResponse) VisitListHolder
 type ListHolders503ApplicationProblemPlusJSONResponse externalRef0.Problem
 
 func (response ListHolders503ApplicationProblemPlusJSONResponse) VisitListHoldersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type TakeParcelRequestObject struct {
+	Digest ParcelDigest `json:"digest"`
+}
+
+type TakeParcelResponseObject interface {
+	VisitTakeParcelResponse(ctx *fiber.Ctx) error
+}
+
+type TakeParcel200JSONResponse Imported
+
+func (response TakeParcel200JSONResponse) VisitTakeParcelResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type TakeParcel400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response TakeParcel400ApplicationProblemPlusJSONResponse) VisitTakeParcelResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type TakeParcel401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response TakeParcel401ApplicationProblemPlusJSONResponse) VisitTakeParcelResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type TakeParcel403ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response TakeParcel403ApplicationProblemPlusJSONResponse) VisitTakeParcelResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(403)
+
+	return ctx.JSON(&response)
+}
+
+type TakeParcel404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response TakeParcel404ApplicationProblemPlusJSONResponse) VisitTakeParcelResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(404)
+
+	return ctx.JSON(&response)
+}
+
+type TakeParcel409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response TakeParcel409ApplicationProblemPlusJSONResponse) VisitTakeParcelResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(409)
+
+	return ctx.JSON(&response)
+}
+
+type TakeParcel413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response TakeParcel413ApplicationProblemPlusJSONResponse) VisitTakeParcelResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type TakeParcel422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response TakeParcel422ApplicationProblemPlusJSONResponse) VisitTakeParcelResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(422)
+
+	return ctx.JSON(&response)
+}
+
+type TakeParcel429ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response TakeParcel429ApplicationProblemPlusJSONResponse) VisitTakeParcelResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(429)
+
+	return ctx.JSON(&response)
+}
+
+type TakeParcel500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response TakeParcel500ApplicationProblemPlusJSONResponse) VisitTakeParcelResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type TakeParcel503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response TakeParcel503ApplicationProblemPlusJSONResponse) VisitTakeParcelResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(503)
+
+	return ctx.JSON(&response)
+}
+
+type AddPieceRequestObject struct {
+	Digest ParcelDigest `json:"digest"`
+	Body   *AddPieceJSONRequestBody
+}
+
+type AddPieceResponseObject interface {
+	VisitAddPieceResponse(ctx *fiber.Ctx) error
+}
+
+type AddPiece200JSONResponse Copied
+
+func (response AddPiece200JSONResponse) VisitAddPieceResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type AddPiece400ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response AddPiece400ApplicationProblemPlusJSONResponse) VisitAddPieceResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(400)
+
+	return ctx.JSON(&response)
+}
+
+type AddPiece401ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response AddPiece401ApplicationProblemPlusJSONResponse) VisitAddPieceResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(401)
+
+	return ctx.JSON(&response)
+}
+
+type AddPiece413ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response AddPiece413ApplicationProblemPlusJSONResponse) VisitAddPieceResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(413)
+
+	return ctx.JSON(&response)
+}
+
+type AddPiece500ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response AddPiece500ApplicationProblemPlusJSONResponse) VisitAddPieceResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/problem+json")
+	ctx.Status(500)
+
+	return ctx.JSON(&response)
+}
+
+type AddPiece503ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response AddPiece503ApplicationProblemPlusJSONResponse) VisitAddPieceResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/problem+json")
 	ctx.Status(503)
 
@@ -15863,6 +19000,15 @@ type StrictServerInterface interface {
 	// ChangeConsent Give or withdraw consent to the release of an own alert
 	// (POST /v1/consents)
 	ChangeConsent(ctx context.Context, request ChangeConsentRequestObject) (ChangeConsentResponseObject, error)
+	// ListDelegations Delegations that were sent and received, and how they stand
+	// (GET /v1/delegations)
+	ListDelegations(ctx context.Context, request ListDelegationsRequestObject) (ListDelegationsResponseObject, error)
+	// ReadDelegation One delegation, with the label file by which its source asks for the publication
+	// (GET /v1/delegations/{originator}/{id})
+	ReadDelegation(ctx context.Context, request ReadDelegationRequestObject) (ReadDelegationResponseObject, error)
+	// PublishDelegation Publish what a received delegation says as an alert of the member's own
+	// (POST /v1/delegations/{originator}/{id}/publication)
+	PublishDelegation(ctx context.Context, request PublishDelegationRequestObject) (PublishDelegationResponseObject, error)
 	// CompareVersions What has changed between two versions of an alert
 	// (GET /v1/diff/{originator}/{id})
 	CompareVersions(ctx context.Context, request CompareVersionsRequestObject) (CompareVersionsResponseObject, error)
@@ -15896,12 +19042,24 @@ type StrictServerInterface interface {
 	// Explain Why an alert goes, or has come, as it does
 	// (GET /v1/explain/{id})
 	Explain(ctx context.Context, request ExplainRequestObject) (ExplainResponseObject, error)
+	// ReadStanding Where the node stands, for a parcel to its hub
+	// (GET /v1/exports)
+	ReadStanding(ctx context.Context, request ReadStandingRequestObject) (ReadStandingResponseObject, error)
+	// ListWaiting What waits for the hub
+	// (GET /v1/exports/{kind})
+	ListWaiting(ctx context.Context, request ListWaitingRequestObject) (ListWaitingResponseObject, error)
 	// GiveFeedback Say something about an alert to its originator
 	// (POST /v1/feedback)
 	GiveFeedback(ctx context.Context, request GiveFeedbackRequestObject) (GiveFeedbackResponseObject, error)
 	// ListHolders Who was handed over an alert of the member's own, and who has erased it
 	// (GET /v1/holders/{id})
 	ListHolders(ctx context.Context, request ListHoldersRequestObject) (ListHoldersResponseObject, error)
+	// TakeParcel Take what is in a parcel that was handed over
+	// (POST /v1/imports/{digest})
+	TakeParcel(ctx context.Context, request TakeParcelRequestObject) (TakeParcelResponseObject, error)
+	// AddPiece Hand over a piece of a parcel with the hub's answers
+	// (PUT /v1/imports/{digest})
+	AddPiece(ctx context.Context, request AddPieceRequestObject) (AddPieceResponseObject, error)
 	// ListInbox What was received, oldest first
 	// (GET /v1/inbox)
 	ListInbox(ctx context.Context, request ListInboxRequestObject) (ListInboxResponseObject, error)
@@ -16237,6 +19395,105 @@ func (sh *strictHandler) ChangeConsent(ctx *fiber.Ctx) error {
 		return err
 	} else if validResponse, ok := response.(ChangeConsentResponseObject); ok {
 		if err := validResponse.VisitChangeConsentResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListDelegations operation middleware
+func (sh *strictHandler) ListDelegations(ctx *fiber.Ctx, params ListDelegationsParams) error {
+	var request ListDelegationsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDelegations(ctx.UserContext(), request.(ListDelegationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDelegations")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDelegationsResponseObject); ok {
+		if err := validResponse.VisitListDelegationsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReadDelegation operation middleware
+func (sh *strictHandler) ReadDelegation(ctx *fiber.Ctx, originator string, id string, params ReadDelegationParams) error {
+	var request ReadDelegationRequestObject
+
+	request.Originator = originator
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadDelegation(ctx.UserContext(), request.(ReadDelegationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadDelegation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReadDelegationResponseObject); ok {
+		if err := validResponse.VisitReadDelegationResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PublishDelegation operation middleware
+func (sh *strictHandler) PublishDelegation(ctx *fiber.Ctx, originator string, id string, params PublishDelegationParams) error {
+	var request PublishDelegationRequestObject
+
+	request.Originator = originator
+	request.Id = id
+	request.Params = params
+
+	var body PublishDelegationJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.PublishDelegation(ctx.UserContext(), request.(PublishDelegationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PublishDelegation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PublishDelegationResponseObject); ok {
+		if err := validResponse.VisitPublishDelegationResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
@@ -16591,6 +19848,59 @@ func (sh *strictHandler) Explain(ctx *fiber.Ctx, id string, params ExplainParams
 	return nil
 }
 
+// ReadStanding operation middleware
+func (sh *strictHandler) ReadStanding(ctx *fiber.Ctx) error {
+	var request ReadStandingRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadStanding(ctx.UserContext(), request.(ReadStandingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadStanding")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReadStandingResponseObject); ok {
+		if err := validResponse.VisitReadStandingResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListWaiting operation middleware
+func (sh *strictHandler) ListWaiting(ctx *fiber.Ctx, kind ListWaitingParamsKind, params ListWaitingParams) error {
+	var request ListWaitingRequestObject
+
+	request.Kind = kind
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListWaiting(ctx.UserContext(), request.(ListWaitingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListWaiting")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListWaitingResponseObject); ok {
+		if err := validResponse.VisitListWaitingResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GiveFeedback operation middleware
 func (sh *strictHandler) GiveFeedback(ctx *fiber.Ctx, params GiveFeedbackParams) error {
 	var request GiveFeedbackRequestObject
@@ -16652,6 +19962,74 @@ func (sh *strictHandler) ListHolders(ctx *fiber.Ctx, id string, params ListHolde
 		return err
 	} else if validResponse, ok := response.(ListHoldersResponseObject); ok {
 		if err := validResponse.VisitListHoldersResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TakeParcel operation middleware
+func (sh *strictHandler) TakeParcel(ctx *fiber.Ctx, digest ParcelDigest) error {
+	var request TakeParcelRequestObject
+
+	request.Digest = digest
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.TakeParcel(ctx.UserContext(), request.(TakeParcelRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TakeParcel")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TakeParcelResponseObject); ok {
+		if err := validResponse.VisitTakeParcelResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AddPiece operation middleware
+func (sh *strictHandler) AddPiece(ctx *fiber.Ctx, digest ParcelDigest) error {
+	var request AddPieceRequestObject
+
+	request.Digest = digest
+
+	var body AddPieceJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.AddPiece(ctx.UserContext(), request.(AddPieceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddPiece")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddPieceResponseObject); ok {
+		if err := validResponse.VisitAddPieceResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {

@@ -132,9 +132,9 @@ type Document struct {
 	ID     string   `json:"error_id,omitempty"` // the same id stands in the log; only on 5xx
 }
 
-// Render returns status and body for err. id is put on faults of this side
+// Describe returns what a caller sees of err. id is put on faults of this side
 // alone, so that a NotFound has the same bytes whatever lies behind it.
-func Render(err error, id string) (status int, body []byte) {
+func Describe(err error, id string) Document {
 	var e *Error
 	if !errors.As(err, &e) || e == nil || statuses[e.Kind] == 0 {
 		e = &Error{Kind: Internal}
@@ -148,6 +148,12 @@ func Render(err error, id string) (status int, body []byte) {
 	case d.Status >= http.StatusInternalServerError:
 		d.ID = id
 	}
+	return d
+}
+
+// Render returns status and body for err: Describe as JSON.
+func Render(err error, id string) (status int, body []byte) {
+	d := Describe(err, id)
 	body, err = json.Marshal(d)
 	if err != nil {
 		panic("problem: a document of strings does not encode: " + err.Error())
@@ -159,17 +165,32 @@ func Render(err error, id string) (status int, body []byte) {
 // Internal with the status in its detail.
 func Parse(status int, body []byte) *Error {
 	var d Document
-	if err := json.Unmarshal(body, &d); err == nil && len(d.Type) > len(prefix) && d.Type[:len(prefix)] == prefix {
-		kind := Kind(d.Type[len(prefix):])
-		if status != 0 && statuses[kind] == status {
-			detail := d.Detail
-			if d.ID != "" {
-				detail = strings.TrimSpace(detail + " (error id " + d.ID + ")")
-			}
-			return &Error{Kind: kind, Detail: detail, Codes: d.Codes}
-		}
+	if err := json.Unmarshal(body, &d); err == nil && d.kind() != "" && status == d.kind().Status() {
+		return d.Err()
 	}
 	return &Error{Kind: Internal, Detail: fmt.Sprintf("HTTP status %d without a problem document", status)}
+}
+
+// kind is the kind that a document is of; "": none.
+func (d Document) kind() Kind {
+	name, ok := strings.CutPrefix(d.Type, prefix)
+	if !ok || statuses[Kind(name)] == 0 {
+		return ""
+	}
+	return Kind(name)
+}
+
+// Err is the Error that a document tells of: Internal where its type is unknown.
+func (d Document) Err() *Error {
+	kind := d.kind()
+	if kind == "" {
+		return &Error{Kind: Internal, Detail: fmt.Sprintf("a problem of unknown type %.80q", d.Type)}
+	}
+	detail := d.Detail
+	if d.ID != "" {
+		detail = strings.TrimSpace(detail + " (error id " + d.ID + ")")
+	}
+	return &Error{Kind: kind, Detail: detail, Codes: d.Codes}
 }
 
 // Kinds lists every kind, sorted, for specifications and tests.

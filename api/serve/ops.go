@@ -20,16 +20,17 @@ type Addresses struct {
 
 // Ops serves /healthz, /readyz and /metrics for the operator's own tools until
 // ctx ends. It belongs on loopback: its figures would tell a member how much
-// others exchange. ready returns what is not ready, by name; empty means ready.
-func Ops(ctx context.Context, ln net.Listener, reg *prometheus.Registry, ready func(context.Context) map[string]string, log *slog.Logger) error {
+// others exchange. ready returns what is not ready, by name; empty means ready. notes are
+// what /readyz tells besides.
+func Ops(ctx context.Context, ln net.Listener, reg *prometheus.Registry, ready func(context.Context) map[string]string, log *slog.Logger, notes ...string) error {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, log, http.StatusOK, map[string]string{}) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, log, http.StatusOK, map[string]string{}, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		if missing := ready(r.Context()); len(missing) > 0 {
-			answer(w, log, http.StatusServiceUnavailable, missing)
+			answer(w, log, http.StatusServiceUnavailable, missing, notes)
 			return
 		}
-		answer(w, log, http.StatusOK, map[string]string{})
+		answer(w, log, http.StatusOK, map[string]string{}, notes)
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
@@ -43,13 +44,14 @@ func Ops(ctx context.Context, ln net.Listener, reg *prometheus.Registry, ready f
 	return srv.Close()
 }
 
-func answer(w http.ResponseWriter, log *slog.Logger, status int, missing map[string]string) {
+func answer(w http.ResponseWriter, log *slog.Logger, status int, missing map[string]string, notes []string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	if err := json.NewEncoder(w).Encode(struct {
 		Ready   bool              `json:"ready"`
 		Missing map[string]string `json:"missing,omitempty"`
-	}{status == http.StatusOK, missing}); err != nil {
+		Notes   []string          `json:"notes,omitempty"`
+	}{status == http.StatusOK, missing, notes}); err != nil {
 		log.Info("the answer did not reach its reader", "error", err.Error())
 	}
 }

@@ -27,6 +27,9 @@ func (l Layout) Statements() string { return filepath.Join(string(l), "statement
 // Authority is the authority's folder.
 func (l Layout) Authority() string { return filepath.Join(string(l), "authority") }
 
+// Auditor is the folder of the federation's auditor.
+func (l Layout) Auditor() string { return filepath.Join(string(l), "auditor") }
+
 // Hub is the hub's folder.
 func (l Layout) Hub() string { return filepath.Join(string(l), "hub") }
 
@@ -47,6 +50,7 @@ type maker struct {
 	ca        *pki.CA
 	authority keys.Signer
 	officers  []keys.Signer
+	auditor   keys.Signer
 	hub       keys.Signer
 	roots     map[alert.MemberID]keys.Signer
 	nodes     map[alert.MemberID]keys.Signer
@@ -77,6 +81,9 @@ func Make(ctx context.Context, dir string, spec Spec) (Layout, error) {
 	return m.Layout, nil
 }
 
+// auditorName is the name of the one auditor, who can place legal holds.
+const auditorName = "auditor-1"
+
 func (m *maker) makeKeys(ctx context.Context) error {
 	if err := os.MkdirAll(m.Statements(), 0o700); err != nil {
 		return err
@@ -94,6 +101,12 @@ func (m *maker) makeKeys(ctx context.Context) error {
 			return err
 		}
 		m.officers = append(m.officers, officer)
+	}
+	if store, err = newKeyStore(m.Auditor(), "keys"); err != nil {
+		return err
+	}
+	if m.auditor, err = store.Create(auditorName, keys.EdDSA); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(filepath.Join(m.Hub(), "data"), 0o700); err != nil {
 		return err
@@ -272,6 +285,7 @@ func (m *maker) registry() *federation.Registry {
 		r.PolicyOfficers.Keys = append(r.PolicyOfficers.Keys, jwk(o.Public()))
 	}
 	r.PolicyOfficers.Quorum = len(m.officers)
+	r.Auditors = []federation.Auditor{{Name: auditorName, Keys: []federation.Key{jwk(m.auditor.Public())}}}
 	return r
 }
 

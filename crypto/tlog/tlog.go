@@ -114,15 +114,27 @@ func Root(size int64, read HashReader) (Hash, error) {
 // O(log n) hashes: the check of a log against its checkpoint. It ends with the
 // first error that the sequence yields.
 func RootOf(entries iter.Seq2[[]byte, error]) (size int64, root Hash, err error) {
+	return RootOfHashes(func(yield func(Hash, error) bool) {
+		for entry, err := range entries {
+			if !yield(LeafHash(entry), err) {
+				return
+			}
+		}
+	})
+}
+
+// RootOfHashes is RootOf for entries whose leaf hashes are known: of some of them no more
+// may be left.
+func RootOfHashes(leaves iter.Seq2[Hash, error]) (size int64, root Hash, err error) {
 	var e edge
-	for entry, err := range entries {
+	for leaf, err := range leaves {
 		if err != nil {
 			return 0, Hash{}, err
 		}
 		if e.size == MaxSize {
 			return 0, Hash{}, fmt.Errorf("%w: more than %d entries", ErrSize, int64(MaxSize))
 		}
-		e.add(LeafHash(entry), nil)
+		e.add(leaf, nil)
 	}
 	return e.size, e.root(), nil
 }

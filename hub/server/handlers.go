@@ -19,7 +19,10 @@ var _ hubapi.StrictServerInterface = handlers{}
 
 // handlers has one method an operation; each reads the request, asks the core
 // and returns its error as it is.
-type handlers struct{ hub *hub.Hub }
+type handlers struct {
+	hub      *hub.Hub
+	throttle *throttle
+}
 
 // caller is the context key of the member that the connection proved.
 type caller struct{}
@@ -100,6 +103,31 @@ func (h handlers) PublishAlert(ctx context.Context, r hubapi.PublishAlertRequest
 		return nil, err
 	}
 	return hubapi.PublishAlert200JSONResponse{Receipt: receipt}, nil
+}
+
+func (h handlers) PublishAlerts(ctx context.Context, r hubapi.PublishAlertsRequestObject) (hubapi.PublishAlertsResponseObject, error) {
+	m, err := member(ctx)
+	if err != nil {
+		return nil, err
+	}
+	n := 1 // the first was counted as the request
+	for n < len(r.Body.Alerts) && h.throttle.take(classPublish, m, 1) == nil {
+		n++
+	}
+	list, err := h.hub.PublishAll(ctx, m, r.Body.Alerts[:n])
+	if err != nil {
+		return nil, err
+	}
+	var out hubapi.PublishAlerts200JSONResponse
+	for _, p := range list {
+		if p.Refusal != nil {
+			why := problem.Describe(p.Refusal, "")
+			out.Results = append(out.Results, hubapi.PublishResult{Problem: &why})
+			continue
+		}
+		out.Results = append(out.Results, hubapi.PublishResult{Receipt: &p.Receipt})
+	}
+	return out, nil
 }
 
 func (h handlers) ReadAlert(ctx context.Context, r hubapi.ReadAlertRequestObject) (hubapi.ReadAlertResponseObject, error) {

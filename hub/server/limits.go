@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/serve"
+	"github.com/entente-hub/entente/hub"
 )
 
 // Limits keeps one member, or a stranger, from using up what all need. Each hub counts
@@ -41,6 +43,15 @@ type Limits struct {
 	// UntakenBytes is how large answers may be together that a member has asked for and
 	// does not take. Default: 64 MiB, of which a page of a feed takes up to 6.
 	UntakenBytes int `yaml:"untaken_bytes_per_member,omitempty"`
+	// LiveAlerts is how many alert versions a member may have at the hub that have not
+	// ended. Default: 1,000,000.
+	LiveAlerts int `yaml:"live_alerts_per_member,omitempty"`
+	// LiveBytes is how many bytes those may have with all their content. Default: 4 GiB.
+	LiveBytes int `yaml:"live_bytes_per_member,omitempty"`
+	// Consents is for how many alerts a member may bring consents. Default: 100,000.
+	Consents int `yaml:"consents_per_member,omitempty"`
+	// Proposals is how many proposals of a member may wait for signatures. Default: 16.
+	Proposals int `yaml:"proposals_per_member,omitempty"`
 	// Handshakes is how many may be in their handshake; with one more, the one that
 	// began first is cut off. Default: 512.
 	Handshakes int `yaml:"handshakes,omitempty"`
@@ -71,6 +82,7 @@ func defaultLimits() Limits {
 		Publish: Rate{250, 1_000}, Query: Rate{50, 200}, Other: Rate{200, 1_000}, Refused: Rate{20, 500},
 		Bytes: Rate{16 << 20, 128 << 20}, NewConnections: Rate{100, 1_000},
 		Connections: 4_096, PerSource: 1_024, PerMember: 64, UntakenBytes: 64 << 20, Handshakes: 512,
+		LiveAlerts: 1_000_000, LiveBytes: 4 << 30, Consents: 100_000, Proposals: 16,
 		HandshakeTimeout: 10 * time.Second, HeaderTimeout: t.Header, BodyTimeout: t.Body,
 		WriteTimeout: t.Write, IdleTimeout: t.Idle,
 	}
@@ -82,7 +94,8 @@ func (l *Limits) fields() (rates map[string]*Rate, counts map[string]*int, times
 			"bytes": &l.Bytes, "new_connections": &l.NewConnections},
 		map[string]*int{"connections": &l.Connections, "connections_per_source": &l.PerSource,
 			"connections_per_member": &l.PerMember, "handshakes": &l.Handshakes,
-			"untaken_bytes_per_member": &l.UntakenBytes},
+			"untaken_bytes_per_member": &l.UntakenBytes, "live_alerts_per_member": &l.LiveAlerts,
+			"live_bytes_per_member": &l.LiveBytes, "consents_per_member": &l.Consents, "proposals_per_member": &l.Proposals},
 		map[string]*time.Duration{"handshake_timeout": &l.HandshakeTimeout, "header_timeout": &l.HeaderTimeout,
 			"body_timeout": &l.BodyTimeout, "write_timeout": &l.WriteTimeout, "idle_timeout": &l.IdleTimeout}
 }
@@ -119,8 +132,12 @@ func (l Limits) validate() error {
 		}
 	}
 	for name, n := range counts {
-		if *n < 0 || *n > maxCount {
-			return fmt.Errorf("hub configuration: limits.%s is not from 1 to %d", name, maxCount)
+		most := maxCount
+		if name == "live_bytes_per_member" {
+			most = maxBytes
+		}
+		if *n < 0 || *n > most {
+			return fmt.Errorf("hub configuration: limits.%s is not from 1 to %d", name, most)
 		}
 	}
 	for name, t := range times {
@@ -134,6 +151,9 @@ func (l Limits) validate() error {
 	if l.UntakenBytes != 0 && l.UntakenBytes < minTaken {
 		return fmt.Errorf("hub configuration: limits.untaken_bytes_per_member is less than %d", minTaken)
 	}
+	if l.LiveBytes != 0 && l.LiveBytes < alert.MaxBytes {
+		return fmt.Errorf("hub configuration: limits.live_bytes_per_member is less than one alert may have, %d", alert.MaxBytes)
+	}
 	if all := l.orDefault(); all.PerMember > all.Connections || all.PerSource > all.Connections || all.Handshakes > all.Connections {
 		return errors.New("hub configuration: limits: more connections of one sort than of all")
 	}
@@ -144,8 +164,13 @@ const (
 	minRate  = 0.01
 	maxRate  = 1 << 40
 	maxCount = 1 << 30
+	maxBytes = 1 << 50
 	minTaken = 16 << 20 // below, one page with large alerts might never go out
 )
+
+func (l Limits) quotas() hub.Quotas {
+	return hub.Quotas{Alerts: int64(l.LiveAlerts), Bytes: int64(l.LiveBytes), Consents: int64(l.Consents), Proposals: l.Proposals}
+}
 
 func (r Rate) served() serve.Rate { return serve.Rate{PerSecond: r.PerSecond, Burst: r.Burst} }
 

@@ -47,6 +47,11 @@ handshakes: 10`: "",
 		`connections: 10`:                            "of one sort", // the defaults of the others lie above
 		`connections_per_member: 3000000000`:         "limits.connections_per_member",
 		`untaken_bytes_per_member: 1000000`:          "limits.untaken_bytes_per_member",
+		`live_bytes_per_member: 5000000000`:          "",
+		`live_bytes_per_member: 1000`:                "limits.live_bytes_per_member",
+		`live_alerts_per_member: -1`:                 "limits.live_alerts_per_member",
+		`consents_per_member: 3000000000`:            "limits.consents_per_member",
+		`proposals_per_member: -5`:                   "limits.proposals_per_member",
 		`idle_timeout: -1s`:                          "limits.idle_timeout",
 		`write_timeout: 100h`:                        "limits.write_timeout",
 		`header_timeout: 10`:                         "yaml", // of what?
@@ -183,6 +188,28 @@ func TestEachLimit(t *testing.T) {
 		}
 		get[hubapi.Checkpoint](xa, "GET", "/v1/log/checkpoint", nil)
 	}
+}
+
+// TestLimitOfABatch: each alert of several counts; those over the limit are left to be
+// sent again.
+func TestLimitOfABatch(t *testing.T) {
+	f := start(t, func(f *federation) { f.cfg.Limits.Publish = slowly(3) })
+	var tokens []string
+	for range 5 {
+		_, token := f.alert("XA", "XB")
+		tokens = append(tokens, token)
+	}
+	xa := f.as("XA")
+	got := get[hubapi.PublishResults](xa, "POST", "/v1/alerts/batch", hubapi.SignedAlerts{Alerts: tokens}).Results
+	if len(got) != 3 {
+		t.Fatalf("%d of them were looked at", len(got))
+	}
+	for i, r := range got {
+		if r.Receipt == nil || r.Problem != nil {
+			t.Errorf("alert %d: %+v", i, r)
+		}
+	}
+	f.turnedAway(xa.bare("POST", "/v1/alerts/batch", encode(f, hubapi.SignedAlerts{Alerts: tokens[3:]})))
 }
 
 // bare asks without holding the answer against the specification.

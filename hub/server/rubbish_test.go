@@ -140,6 +140,7 @@ func (f *federation) genuine() map[string][]string {
 		for _, to := range thrown {
 			a, token := f.alert(m, alert.Audience(to))
 			add("publishAlert", hubapi.SignedAlert{Alert: token})
+			add("publishAlerts", hubapi.SignedAlerts{Alerts: []string{token, token}})
 			add("previewAudience", hubapi.AudienceQuery{Portions: []hubapi.LabelledPortion{{Portion: "p1", Label: *a.Portions[0].Label}}})
 		}
 	}

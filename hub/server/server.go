@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,6 +38,10 @@ const maxBody = alert.MaxBytes + 64<<10
 type Events struct {
 	Ready  func(serve.Addresses) // called once the listeners accept connections
 	Reload <-chan struct{}       // each receive makes the hub read Config.Statements again
+
+	// Now is the hub's clock; nil: time.Now. No configuration sets it: it is for those who
+	// try out what becomes of a hub whose clock is wrong.
+	Now func() time.Time
 }
 
 // Run runs a hub until ctx ends.
@@ -51,7 +56,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ev Events) (err erro
 	defer func() { err = errors.Join(err, st.Close()) }()
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	h, err := build(ctx, cfg, st, reg, log)
+	h, err := build(ctx, cfg, st, reg, log, ev.Now)
 	if err != nil {
 		return err
 	}
@@ -120,7 +125,7 @@ func New(h *hub.Hub, limits Limits, limited *prometheus.CounterVec, log *slog.Lo
 	if err != nil {
 		return nil, err
 	}
-	hubapi.RegisterHandlers(app, hubapi.NewStrictHandler(handlers{h}, nil))
+	hubapi.RegisterHandlers(app, hubapi.NewStrictHandler(handlers{h, t}, nil))
 	return app, nil
 }
 
@@ -140,7 +145,7 @@ func OpenStore(ctx context.Context, cfg Config) (store.Store, error) {
 	return sqlite.Open(ctx, filepath.Join(cfg.DataDir, "hub.db"))
 }
 
-func build(ctx context.Context, cfg Config, st store.Store, reg prometheus.Registerer, log *slog.Logger) (*hub.Hub, error) {
+func build(ctx context.Context, cfg Config, st store.Store, reg prometheus.Registerer, log *slog.Logger, now func() time.Time) (*hub.Hub, error) {
 	authority, err := ReadPublicKey(cfg.AuthorityKey)
 	if err != nil {
 		return nil, err
@@ -154,7 +159,7 @@ func build(ctx context.Context, cfg Config, st store.Store, reg prometheus.Regis
 		return nil, err
 	}
 	return hub.New(ctx, hub.Deps{ID: cfg.ID, Store: st, Signer: signer, Authority: authority,
-		Engine: engine, Log: log, Metrics: hub.NewMetrics(reg)})
+		Engine: engine, Log: log, Metrics: hub.NewMetrics(reg), Quotas: cfg.Limits.orDefault().quotas(), Now: now})
 }
 
 func openKey(k Keys) (keys.Signer, error) {

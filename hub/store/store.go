@@ -6,6 +6,7 @@ package store
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/crypto/tlog"
@@ -96,7 +97,7 @@ type Store interface {
 	Holders(ctx context.Context, originator alert.MemberID, id alert.ID) ([]Holder, error)
 
 	// Purges returns the purge receipts for all versions of an alert, ordered by
-	// recipient, version, cause and portions.
+	// recipient, version, cause, portions and moment.
 	Purges(ctx context.Context, originator alert.MemberID, id alert.ID) ([]Purge, error)
 
 	// Settled returns how far standing alerts have been decided again.
@@ -125,8 +126,12 @@ type Store interface {
 	LogHead(ctx context.Context) (LogHead, error)
 
 	// Entries returns up to limit leaves from an index on; none from beyond the
-	// log's end.
+	// log's end. In the place of one that was trimmed stands nil.
 	Entries(ctx context.Context, from int64, limit int) ([][]byte, error)
+
+	// Trail returns up to limit leaves after an index that are not trimmed, in order;
+	// -1: from the first.
+	Trail(ctx context.Context, after int64, limit int) ([]Kept, error)
 
 	// Hashes returns the stored hashes at the indexes (x/mod/sumdb/tlog's
 	// stored-hash order); a missing one is an error.
@@ -138,6 +143,23 @@ type Store interface {
 	// A wake-up is a hint; it may come late, twice or not at all. The
 	// channel closes when ctx ends.
 	Subscribe(ctx context.Context) (<-chan Wake, error)
+
+	// Used returns what a member takes up.
+	Used(ctx context.Context, member alert.MemberID) (Used, error)
+
+	// Scrub makes sure that nothing of what was erased can be read from the database's
+	// files, as far as they are its own: the packages of the stores say what that leaves.
+	// It reports whether that is so of all that was erased before the call; where it is
+	// not, it is worth another call later. It does little where there is nothing to do.
+	Scrub(ctx context.Context) (clean bool, err error)
+
+	// Clock returns the time by the database server's clock, and true; or, where there is
+	// no server, the moment that Remember was told last, and false: 1970-01-01 UTC before
+	// the first.
+	Clock(ctx context.Context) (at time.Time, server bool, err error)
+
+	// Remember keeps a moment, in seconds, where there is no server's clock.
+	Remember(ctx context.Context, at time.Time) error
 
 	// Ping reports whether the database can be written to.
 	Ping(ctx context.Context) error
@@ -158,7 +180,8 @@ type Write struct {
 	Bundle    *Bundle
 	Erase     *Erase
 	Purge     *Purge
-	Entries   [][]byte // audit leaves, appended if and only if the write takes effect
+	Trim      *Trim
+	Entries   [][]byte // audit leaves, none of them empty, appended if and only if the write takes effect
 
 	// Seen, if not 0, is the position of the last statement that the write's
 	// decisions know of. Where a later one is stored by now the write is Stale:
@@ -176,8 +199,9 @@ const (
 	Replay           // Accept, Statement, Bundle: stored already with the same bytes; Ack, Purge: at all
 	Conflict         // Accept, Statement, Bundle: something else is stored under the same name
 	Gap              // Accept, Statement: the predecessor is missing or is another one, or a recall, which nothing but a recall follows
-	Stale            // HandOver: the feed has moved on, or a delivery is no longer pending; Proposal, Erase: see there; any: see Write.Seen
+	Stale            // HandOver: the feed has moved on, or a delivery is no longer pending; Proposal, Erase, Trim: see there; any: see Write.Seen
 	Unknown          // Ack, Purge: no such delivery was handed over
+	Full             // Accept, Statement: see Quota
 )
 
 // Result is a write's outcome. Index is the log index of its first entry, -1 if
@@ -200,14 +224,17 @@ type Result struct {
 // A version ends those before it, for good: their pending and withheld deliveries
 // become Dropped, and each recipient of one that was handed over, lost or not, gets a
 // pending delivery of this one, whether or not it is named. Unless Keep says otherwise
-// the versions before are to be erased now: those whose EraseAt is not 0 get this one's
-// AcceptedAt as it, and become Due.Over; those that are so already keep what they have.
+// the versions before are to be erased now: those whose EraseAt is not 0 get EndsAt as it,
+// or this one's AcceptedAt where that is 0, unless theirs is earlier, and become Due.Over;
+// those that are so already keep what they have.
 // So the AcceptedAt of a version n > 1 must be above 0.
 type Accept struct {
 	Alert
 	Portions   []Portion
 	Recipients []alert.MemberID // each once
 	Keep       bool             // what is stored of the versions before stays until its own time
+	EndsAt     int64            // seconds since 1970-01-01 UTC; see above
+	Quota      Quota
 }
 
 // Alert is a stored alert version.
@@ -390,6 +417,12 @@ type Statement struct {
 	Digest   string // of the payload, base64url
 	Previous string // Digest of revision-1, or ""
 	Raw      []byte // the general JWS
+
+	// Of is the member among whose Used.Statements a first revision counts, "": nobody's.
+	// Where it has as many as Quota, unless that is 0, the statement is Full. Both are not
+	// stored with it.
+	Of    alert.MemberID
+	Quota int64
 }
 
 // LogHead is the audit log's size in entries and its RFC 6962 root.

@@ -24,6 +24,32 @@ func (c *Client) Publish(ctx context.Context, token string) (string, error) {
 	return out.Receipt, err
 }
 
+// PublishAll implements node.Hub.
+func (c *Client) PublishAll(ctx context.Context, tokens []string) ([]node.Published, error) {
+	var in hubapi.PublishResults
+	err := c.call(ctx, callTimeout, maxSmall+maxProblem*int64(len(tokens)), &in, func(ctx context.Context, r *hubapi.Client) (*http.Response, error) {
+		return r.PublishAlerts(ctx, hubapi.SignedAlerts{Alerts: tokens})
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(in.Results) == 0 || len(in.Results) > len(tokens) {
+		return nil, problem.New(problem.Internal, "the hub tells of %d alerts, where %d were sent", len(in.Results), len(tokens))
+	}
+	out := make([]node.Published, len(in.Results))
+	for i, r := range in.Results {
+		switch {
+		case (r.Receipt == nil) == (r.Problem == nil):
+			return nil, problem.New(problem.Internal, "the hub says neither that it has taken an alert nor that it has not")
+		case r.Problem != nil:
+			out[i].Refusal = r.Problem.Err()
+		default:
+			out[i].Receipt = *r.Receipt
+		}
+	}
+	return out, nil
+}
+
 // Audience implements node.Hub.
 func (c *Client) Audience(ctx context.Context, q node.AudienceQuery) (node.Audience, error) {
 	body := hubapi.AudienceQuery{Portions: []hubapi.LabelledPortion{}}

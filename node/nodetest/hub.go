@@ -37,23 +37,26 @@ type Hub struct {
 	Log        []tlog.Hash                    // stored hashes
 	Size       int64
 	Published  []string // alerts taken, in order
+	Batches    []int    // how many alerts came at once, by request
 	Acks       []string
 	Purges     []string // taken, in order
 	Polls      int
 	Negotiated
 
-	Wait      bool                                         // polls wait for news
-	Down      bool                                         // every answer is Unavailable
-	Refuse    func(token string) error                     // of Publish; nil accepts
-	RefuseAck func(jws string) error                       // of Acknowledge, and of Purged
-	Held      func(*hubapi.HoldersReport)                  // changes a report
-	Page      func(*feed.Page)                             // changes a page
-	Head      func(*feed.Head)                             // changes a head before it is signed
-	HeadKey   keys.Signer                                  // signs heads in place of the hub's
-	Acked     int64                                        // what heads say that their recipient has acknowledged
-	Erase     func(token string) string                    // what it has left of what was published
-	Receipt   func(*feed.Receipt)                          // changes a receipt before it is signed
-	ReceiptAs func(receipt []byte) (token string, ok bool) // signs it in another way
+	Wait   bool                     // polls wait for news
+	Down   bool                     // every answer is Unavailable
+	Refuse func(token string) error // of Publish; nil accepts
+	// of PublishAll, as a whole; nil takes it
+	RefuseBatch func(tokens []string) error
+	RefuseAck   func(jws string) error                       // of Acknowledge, and of Purged
+	Held        func(*hubapi.HoldersReport)                  // changes a report
+	Page        func(*feed.Page)                             // changes a page
+	Head        func(*feed.Head)                             // changes a head before it is signed
+	HeadKey     keys.Signer                                  // signs heads in place of the hub's
+	Acked       int64                                        // what heads say that their recipient has acknowledged
+	Erase       func(token string) string                    // what it has left of what was published
+	Receipt     func(*feed.Receipt)                          // changes a receipt before it is signed
+	ReceiptAs   func(receipt []byte) (token string, ok bool) // signs it in another way
 }
 
 // Serve starts a hub with the federation's statements.
@@ -192,6 +195,7 @@ func (h *Hub) routes() http.Handler {
 		})
 	}
 	handle("POST /v1/alerts", h.publish)
+	handle("POST /v1/alerts/batch", h.publishAll)
 	handle("POST /v1/audience", func(alert.MemberID, *http.Request) (any, error) {
 		return hubapi.AudienceAnswer{Revision: "r", Policy: "p", Portions: []hubapi.PortionAudience{{Portion: "main",
 			Members: []hubapi.MemberDecision{{Member: "XB", Release: hubapi.MemberDecisionReleaseContent}}}}}, nil
@@ -237,23 +241,61 @@ func (h *Hub) publish(m alert.MemberID, r *http.Request) (any, error) {
 	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
 		return nil, problem.New(problem.Malformed, "%w", err)
 	}
-	if h.Refuse != nil {
-		if err := h.Refuse(in.Alert); err != nil {
+	receipt, err := h.accept(m, in.Alert)
+	return hubapi.SignedReceipt{Receipt: receipt}, err
+}
+
+// publishAll takes alerts one after the other, as long as it can say of each that it is
+// taken or refused.
+func (h *Hub) publishAll(m alert.MemberID, r *http.Request) (any, error) {
+	var in hubapi.SignedAlerts
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		return nil, problem.New(problem.Malformed, "%w", err)
+	}
+	h.Batches = append(h.Batches, len(in.Alerts))
+	if h.RefuseBatch != nil {
+		if err := h.RefuseBatch(in.Alerts); err != nil {
 			return nil, err
+		}
+	}
+	var out hubapi.PublishResults
+	for _, token := range in.Alerts {
+		receipt, err := h.accept(m, token)
+		switch kind := problem.KindOf(err); {
+		case err == nil:
+			out.Results = append(out.Results, hubapi.PublishResult{Receipt: &receipt})
+			continue
+		case kind == problem.Unavailable || kind == problem.Internal || kind == problem.RateLimited:
+			if len(out.Results) == 0 {
+				return nil, err
+			}
+			return out, nil
+		}
+		why := problem.Describe(err, "")
+		out.Results = append(out.Results, hubapi.PublishResult{Problem: &why})
+	}
+	return out, nil
+}
+
+// accept takes one alert, and returns its receipt.
+func (h *Hub) accept(m alert.MemberID, token string) (string, error) {
+	if h.Refuse != nil {
+		if err := h.Refuse(token); err != nil {
+			return "", err
 		}
 	}
 	dir, err := trust.New(h.F.Authority.Public()).With(h.F.Now(), h.F.Statements...)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	a, err := dir.VerifyAlert(in.Alert)
+	a, err := dir.VerifyAlert(token)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	if err := h.follows(in.Alert, a); err != nil {
-		return nil, err
+	if err := h.follows(token, a); err != nil {
+		return "", err
 	}
-	sum := sha256.Sum256([]byte(in.Alert))
+	sum := sha256.Sum256([]byte(token))
 	receipt := feed.Receipt{Issuer: HubID, Originator: m, Alert: a.Subject, Version: a.Version,
 		Digest: base64.RawURLEncoding.EncodeToString(sum[:]), AcceptedAt: h.F.Now().Unix(), LogIndex: 1}
 	if h.Receipt != nil {
@@ -262,13 +304,13 @@ func (h *Hub) publish(m alert.MemberID, r *http.Request) (any, error) {
 	if h.ReceiptAs != nil {
 		payload, err := json.Marshal(receipt)
 		if err != nil {
-			return nil, err
+			return "", err
 		}
-		if token, ok := h.ReceiptAs(payload); ok {
-			return hubapi.SignedReceipt{Receipt: token}, nil
+		if signed, ok := h.ReceiptAs(payload); ok {
+			return signed, nil
 		}
 	}
-	return hubapi.SignedReceipt{Receipt: h.sign(h.F.HubKey, feed.ReceiptType, receipt)}, nil
+	return h.sign(h.F.HubKey, feed.ReceiptType, receipt), nil
 }
 
 func (h *Hub) poll(m alert.MemberID, r *http.Request) (any, error) {

@@ -67,6 +67,11 @@ type Config struct {
 type Hub struct {
 	ID   federation.HubID `yaml:"id"`   // as the registry lists it
 	URLs []string         `yaml:"urls"` // "https://host:port" of each replica, tried in turn
+
+	// Offline says that there is no network to the hub: what the node has for it is
+	// exported, carried and played to it, and its answers are imported. Then urls is
+	// left out.
+	Offline bool `yaml:"offline,omitempty"`
 }
 
 // TLS names PEM files.
@@ -154,8 +159,11 @@ func (c *Config) validate() error {
 	if owner, _, err := keys.SplitKeyID(c.Keys.SigningKID); err != nil || owner != string(c.Member) {
 		return errors.New("keys.signing_kid is not the id of a key of the member's")
 	}
-	if len(c.Hub.URLs) == 0 {
-		return errors.New("hub.urls is missing")
+	switch {
+	case len(c.Hub.URLs) == 0 && !c.Hub.Offline:
+		return errors.New("hub.urls is missing; a node without a network says hub.offline: true")
+	case len(c.Hub.URLs) > 0 && c.Hub.Offline:
+		return errors.New("hub.urls stands beside hub.offline: a node without a network has no addresses")
 	}
 	for _, u := range c.Hub.URLs {
 		if err := hubclient.CheckURL(u); err != nil {
@@ -176,6 +184,14 @@ func (c *Config) validate() error {
 	}
 	if err := checkLoopback(c.OpsListen); err != nil {
 		return fmt.Errorf("ops_listen: %w", err)
+	}
+	return nil
+}
+
+// notes is what /readyz tells of the configuration.
+func (c *Config) notes() []string {
+	if c.Hub.Offline {
+		return []string{"no network to the hub: entente export and entente import carry what there is"}
 	}
 	return nil
 }

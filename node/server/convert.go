@@ -25,7 +25,7 @@ func outgoing(o store.Outgoing) nodeapi.Outgoing {
 	if len(o.Codes) > 0 {
 		out.Codes = &o.Codes
 	}
-	out.Recall = recallIn(o.Token)
+	out.Recall = o.Recall
 	return out
 }
 
@@ -40,7 +40,7 @@ func received(r node.Received) nodeapi.Received {
 	a := r.Alert
 	out := nodeapi.Received{Seq: r.Seq, Originator: string(a.Issuer), Id: string(a.Subject), Version: int32(a.Version),
 		IssuedAt: seconds(a.IssuedAt), Expires: seconds(a.Expires), ReceivedAt: r.ReceivedAt,
-		Banner: r.Banner, Re: reference(a.Re), Portions: []nodeapi.ReceivedPortion{}}
+		Banner: r.Banner, Re: reference(a.Re), Delegate: delegating(a.Delegate), Portions: []nodeapi.ReceivedPortion{}}
 	if r.Previous != 0 {
 		out.PreviousSeq = &r.Previous
 	}
@@ -157,6 +157,9 @@ func audience(a node.Audience) nodeapi.AudienceAnswer {
 func status(n *node.Node, s node.Status) nodeapi.Status {
 	out := nodeapi.Status{Member: string(n.Member), Hub: string(n.HubID), Following: s.Following, LastError: optional(s.LastError),
 		Cursor: s.Cursor, Inbox: s.Counts.Inbox, Revision: s.Revision, Alarms: []nodeapi.Alarm{}}
+	if s.Offline {
+		out.Offline = &s.Offline
+	}
 	for _, a := range s.Alarms {
 		out.Alarms = append(out.Alarms, nodeapi.Alarm{At: a.At.UTC(), Kind: a.Kind, Detail: a.Detail})
 	}

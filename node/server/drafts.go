@@ -56,10 +56,11 @@ func (h handlers) AddDraft(ctx context.Context, r nodeapi.AddDraftRequestObject)
 	return nodeapi.AddDraft201JSONResponse(out), err
 }
 
-// addDraft adds what the body asks for: an alert, its next version, its recall, or feedback.
+// addDraft adds what the body asks for: an alert, its next version, its recall, feedback, a
+// delegation, or the publication of one.
 func (h handlers) addDraft(ctx context.Context, p node.Person, purpose *string, b nodeapi.NewDraft) (*node.KeptDraft, error) {
 	if b.Feedback != nil {
-		if b.Objects != nil || b.Plan != nil || b.Supersedes != nil || b.Recall != nil {
+		if b.Objects != nil || b.Plan != nil || b.Supersedes != nil || b.Recall != nil || b.Delegate != nil || b.Publication != nil {
 			return nil, problem.New(problem.Malformed, "feedback stands alone: its objects are part of it")
 		}
 		f, err := feedbackOf(*b.Feedback)
@@ -68,10 +69,25 @@ func (h handlers) addDraft(ctx context.Context, p node.Person, purpose *string, 
 		}
 		return h.node.AddFeedbackDraft(ctx, p, purpose, f)
 	}
+	if b.Publication != nil {
+		if b.Objects != nil || b.Plan != nil || b.Supersedes != nil || b.Recall != nil || b.Delegate != nil {
+			return nil, problem.New(problem.Malformed, "a publication stands alone: its content is that of the delegation")
+		}
+		pub, err := publicationOf(*b.Publication)
+		if err != nil {
+			return nil, err
+		}
+		return h.node.AddPublicationDraft(ctx, p, purpose, pub)
+	}
 	if purpose != nil {
-		return nil, problem.New(problem.Malformed, "purpose goes with feedback only")
+		return nil, problem.New(problem.Malformed, "purpose goes with feedback and publications only")
 	}
 	d := node.Draft{Objects: or(b.Objects, nil), Plan: or(b.Plan, alert.Plan{})}
+	delegate, err := delegateTo(b.Delegate)
+	if err != nil {
+		return nil, err
+	}
+	d.Delegate = delegate
 	if b.Supersedes != nil {
 		id, err := alert.ParseID(*b.Supersedes)
 		if err != nil {
@@ -150,7 +166,8 @@ func person(user, token string) node.Person { return node.Person{User: user, Tok
 
 // draftContent is all that is released with a draft, for those who read it.
 func draftContent(d node.Draft, version int) *nodeapi.DraftContent {
-	out := &nodeapi.DraftContent{Version: int32(version), Supersedes: optional(string(d.Supersedes)), Re: reference(d.Re)}
+	out := &nodeapi.DraftContent{Version: int32(version), Supersedes: optional(string(d.Supersedes)), Re: reference(d.Re),
+		Delegate: delegatedTo(d.Delegate), MadeOf: madeOf(d.MadeOf)}
 	if d.Recall != nil {
 		out.Recall = &nodeapi.DraftRecall{Mode: d.Recall.Mode, Reason: d.Recall.Reason}
 		return out

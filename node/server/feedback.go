@@ -91,7 +91,7 @@ func reference(re *alert.Reference) *nodeapi.AlertReference {
 	if re == nil {
 		return nil
 	}
-	out := &nodeapi.AlertReference{Originator: string(re.Originator), Alert: string(re.Alert), Act: re.Act}
+	out := &nodeapi.AlertReference{Originator: string(re.Originator), Alert: string(re.Alert), Act: re.Act, Published: optional(string(re.Published))}
 	if re.Act == alert.Request {
 		due, precedence := seconds(re.Due), re.Precedence
 		out.Due, out.Precedence = &due, &precedence

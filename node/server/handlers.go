@@ -17,8 +17,9 @@ var _ nodeapi.StrictServerInterface = handlers{}
 // handlers has one method an operation; each reads the request, asks the core
 // and returns its error as it is.
 type handlers struct {
-	node   *node.Node
-	places places
+	node    *node.Node
+	places  places
+	imports *imports
 }
 
 // Publish implements POST /v1/alerts.
@@ -81,13 +82,6 @@ func (h handlers) ListOutbox(ctx context.Context, r nodeapi.ListOutboxRequestObj
 	}
 	page := nodeapi.OutboxPage{Alerts: []nodeapi.Outgoing{}}
 	for _, o := range list {
-		if o.Version > 1 { // it may be a recall, which only its text tells
-			whole, err := h.node.Outgoing(ctx, o.ID, o.Version)
-			if err != nil {
-				return nil, err
-			}
-			o.Token = whole.Token
-		}
 		page.Alerts = append(page.Alerts, outgoing(o))
 	}
 	return nodeapi.ListOutbox200JSONResponse(page), nil

@@ -2,8 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/base64"
-	"strings"
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/nodeapi"
@@ -14,7 +12,11 @@ import (
 // publishing reads a draft as it came in.
 func publishing(d nodeapi.Draft) (node.Draft, error) {
 	out := node.Draft{Objects: d.Objects, Plan: d.Plan}
-	if d.Supersedes == nil {
+	delegate, err := delegateTo(d.Delegate)
+	if err != nil {
+		return node.Draft{}, err
+	}
+	if out.Delegate = delegate; d.Supersedes == nil {
 		return out, nil
 	}
 	id, err := alert.ParseID(*d.Supersedes)
@@ -36,24 +38,6 @@ func (h handlers) Recall(ctx context.Context, r nodeapi.RecallRequestObject) (no
 		return nil, err
 	}
 	return nodeapi.Recall202JSONResponse(outgoing(*o)), nil
-}
-
-// recallIn returns what an outgoing alert says of a recall; nil where it is none, or its
-// text is not at hand.
-func recallIn(token string) *alert.Recall {
-	parts := strings.SplitN(token, ".", 3)
-	if len(parts) != 3 {
-		return nil
-	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(parts[1])
-	if err != nil {
-		return nil
-	}
-	p, err := alert.ParsePayload(raw)
-	if err != nil {
-		return nil
-	}
-	return p.Recall
 }
 
 // purgedList returns nil where nothing was erased.

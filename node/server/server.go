@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,9 +34,16 @@ const maxBody = 4 << 20
 // databaseFile is the database's name in the data directory.
 const databaseFile = "node.db"
 
+// Option changes what no configuration can.
+type Option func(*node.Config)
+
+// WithClock gives a node another clock than time.Now: it is for those who try out what
+// becomes of a node whose clock is wrong.
+func WithClock(now func() time.Time) Option { return func(c *node.Config) { c.Now = now } }
+
 // Run runs a node until ctx ends. ready, if not nil, is called with the
 // listeners' addresses once they accept connections.
-func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(serve.Addresses)) (err error) {
+func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(serve.Addresses), opts ...Option) (err error) {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
@@ -52,26 +60,36 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(serve.Add
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	hub, err := hubclient.New(hubclient.Config{URLs: cfg.Hub.URLs, Hub: cfg.Hub.ID, Certificate: cert, Pool: pool})
+	var hub node.Hub = node.Offline{}
+	if !cfg.Hub.Offline {
+		client, err := hubclient.New(hubclient.Config{URLs: cfg.Hub.URLs, Hub: cfg.Hub.ID, Certificate: cert, Pool: pool})
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		hub = client
+	}
+	n, err := build(ctx, cfg, st, hub, log, opts...)
 	if err != nil {
 		return err
 	}
-	defer hub.Close()
-	n, err := build(ctx, cfg, st, hub, log)
+	carried, err := newImports(n, pool, cfg.DataDir)
 	if err != nil {
 		return err
 	}
-	app, err := newApp(n, token, log)
+	defer func() { err = errors.Join(err, carried.close()) }()
+	app, err := newApp(n, token, carried, log)
 	if err != nil {
 		return err
 	}
-	ln, err := net.Listen("tcp", cfg.Listen)
+	limited := newLimited()
+	ln, err := listen(cfg, cert, pool, limited)
 	if err != nil {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.Run(ctx) })
-	g.Go(func() error { return serve.Run(ctx, app, tls.NewListener(ln, pki.ServerConfig(cert, pool))) })
+	g.Go(func() error { return serve.Run(ctx, app, ln) })
 	at := serve.Addresses{API: ln.Addr().String()}
 	if cfg.OpsListen != "" {
 		ops, err := net.Listen("tcp", cfg.OpsListen)
@@ -80,7 +98,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(serve.Add
 			return g.Wait()
 		}
 		at.Ops = ops.Addr().String()
-		g.Go(func() error { return serve.Ops(ctx, ops, metrics(n, log), n.Ready, log) })
+		g.Go(func() error { return serve.Ops(ctx, ops, metrics(n, limited, log), n.Ready, log, cfg.notes()...) })
 	}
 	log.Info("node is listening", "member", string(cfg.Member), "address", at.API)
 	if ready != nil {
@@ -89,7 +107,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(serve.Add
 	return g.Wait()
 }
 
-func build(ctx context.Context, cfg Config, st store.Store, hub node.Hub, log *slog.Logger) (*node.Node, error) {
+func build(ctx context.Context, cfg Config, st store.Store, hub node.Hub, log *slog.Logger, opts ...Option) (*node.Node, error) {
 	authority, err := readPublicKey(cfg.AuthorityKey)
 	if err != nil {
 		return nil, err
@@ -117,13 +135,17 @@ func build(ctx context.Context, cfg Config, st store.Store, hub node.Hub, log *s
 	if err := checkPairs(cfg.Publishing.FourEyes, people); err != nil {
 		return nil, fmt.Errorf("node configuration: publishing: %w", err)
 	}
-	return node.New(ctx, node.Config{Member: cfg.Member, HubID: cfg.Hub.ID, Authority: authority,
+	c := node.Config{Member: cfg.Member, HubID: cfg.Hub.ID, Authority: authority,
 		Signer: keys.Batch(signer), Store: st, Hub: hub, Egress: rules, Ingress: users,
-		People: people, FourEyes: cfg.Publishing.FourEyes, Log: log})
+		People: people, FourEyes: cfg.Publishing.FourEyes, Log: log}
+	for _, change := range opts {
+		change(&c)
+	}
+	return node.New(ctx, c)
 }
 
 // newApp returns the local interface's HTTP application.
-func newApp(n *node.Node, token string, log *slog.Logger) (*fiber.App, error) {
+func newApp(n *node.Node, token string, carried *imports, log *slog.Logger) (*fiber.App, error) {
 	spec, err := openapi.Node()
 	if err != nil {
 		return nil, err
@@ -132,7 +154,7 @@ func newApp(n *node.Node, token string, log *slog.Logger) (*fiber.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	nodeapi.RegisterHandlers(app, nodeapi.NewStrictHandler(handlers{n, newPlaces(token)}, nil))
+	nodeapi.RegisterHandlers(app, nodeapi.NewStrictHandler(handlers{n, newPlaces(token), carried}, nil))
 	return app, nil
 }
 
@@ -162,9 +184,9 @@ func readPublicKey(file string) (keys.PublicKey, error) {
 }
 
 // metrics returns the node's figures; each scrape reads them anew.
-func metrics(n *node.Node, log *slog.Logger) *prometheus.Registry {
+func metrics(n *node.Node, limited *prometheus.CounterVec, log *slog.Logger) *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		&collector{node: n, log: log})
+		limited, &collector{node: n, log: log})
 	return reg
 }

@@ -27,7 +27,7 @@ type Drafts interface {
 
 	// ReleaseDraft ends a pending draft at e.At as released, erases its body, and
 	// enqueues the alert, with who wrote and who released it: see Enqueue. ErrStale
-	// unless it is pending then with this digest, ErrExists as in Enqueue.
+	// unless it is pending then with this digest, ErrExists and ErrDelegation as in Enqueue.
 	ReleaseDraft(ctx context.Context, id DraftID, digest string, e DraftEnd, o Outgoing) error
 
 	// ReleasedAs returns the alert that was enqueued when a draft was released, as it
@@ -38,8 +38,9 @@ type Drafts interface {
 	// ErrStale unless it is pending then.
 	EndDraft(ctx context.Context, id DraftID, state DraftState, e DraftEnd) error
 
-	// EraseDrafts removes up to limit drafts whose time is over at a moment, released ones
-	// left out, and returns how many.
+	// EraseDrafts removes up to limit drafts whose time is over at a moment, or that would
+	// publish a delegation which was recalled or has ended then, released ones left out, and
+	// returns how many.
 	EraseDrafts(ctx context.Context, at time.Time, limit int) (int, error)
 }
 

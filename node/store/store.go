@@ -19,6 +19,9 @@ var (
 	ErrStale = errors.New("store: has moved on")
 	// ErrExists: something is stored under that name already; nothing was written.
 	ErrExists = errors.New("store: exists already")
+	// ErrDelegation: of a delegation an alert was made already, or it was recalled; nothing
+	// was written.
+	ErrDelegation = errors.New("store: the delegation does not wait")
 )
 
 // Kinds of alarm.
@@ -41,8 +44,8 @@ const (
 // Store keeps a node's state. It is safe for concurrent use by one process.
 //
 // Each method that writes does so in one transaction, and what it has written is
-// on stable storage when it returns nil. ErrStale, ErrExists and ErrNotFound
-// mean that nothing was written. Any other error of a write, a context's too,
+// on stable storage when it returns nil. ErrStale, ErrExists, ErrDelegation
+// and ErrNotFound mean that nothing was written. Any other error of a write, a context's too,
 // means that all of it was written or nothing: the caller reads back, or makes
 // the same write again, whose condition then tells. Texts and contents are
 // given back as they came. A limit of 0 or less returns nothing.
@@ -71,21 +74,30 @@ type Store interface {
 
 	Feedback
 
+	Delegations
+
 	// Enqueue stores an alert to be sent, as the last in order. Only ID,
-	// Version, Token, Digest, QueuedAt, Due and Referring are looked at. ErrExists if there is
-	// one of that id and version that was not refused.
+	// Version, Token, Digest, QueuedAt, Due, Recall, Urgent, Referring, Delegating and Publication are
+	// looked at. ErrExists if there is one of that id and version that was not refused,
+	// ErrDelegation if it was made of a delegation that does not wait.
 	Enqueue(ctx context.Context, o Outgoing) error
 
-	// Next returns the queued alert that was stored first, or ErrNotFound.
-	Next(ctx context.Context) (*Outgoing, error)
+	// Sendable returns up to limit queued alerts, those that are Urgent first and
+	// otherwise in the order in which they were stored: fewer where their tokens would
+	// be larger than alert.MaxBytes together, but one at least where any is queued.
+	Sendable(ctx context.Context, limit int) ([]Outgoing, error)
 
 	// Attempted counts a failed attempt to send a queued alert and keeps its
 	// error's text. ErrStale if the alert is not queued.
 	Attempted(ctx context.Context, id alert.ID, version int, lastError string) error
 
-	// Settle ends the sending of a queued alert and counts the attempt.
+	// Settle ends the sending of a queued alert and counts the attempt. A queued recall
+	// of what the hub has accepted becomes Urgent.
 	// ErrStale if the alert is not queued.
 	Settle(ctx context.Context, id alert.ID, version int, s Settlement) error
+
+	// SettleAll does so for several. ErrStale if one of them is not queued.
+	SettleAll(ctx context.Context, list []Settled) error
 
 	// Outgoing returns one version, or ErrNotFound: of several of the same number the
 	// one that was not refused, else the last.
@@ -102,7 +114,8 @@ type Store interface {
 	// Regain stores an alert of the member's own that the hub has accepted, as the last in
 	// order; what Enqueue looks at, and Receipt, is looked at. One that is queued with the
 	// same digest becomes accepted; one that is queued under its id and version with another
-	// becomes refused, as a conflict. It reports whether the alert was not known: where
+	// becomes refused, as a conflict; and so does one that is queued as made of a delegation
+	// which the alert answers as published already. It reports whether the alert was not known: where
 	// one of its id and version is accepted already nothing is written.
 	Regain(ctx context.Context, o Outgoing) (news bool, err error)
 
@@ -148,6 +161,8 @@ type Store interface {
 	Versions(ctx context.Context, originator alert.MemberID, id alert.ID) ([]int, error)
 
 	Life
+
+	Carried
 
 	// Acks returns up to limit signed acknowledgements that the hub has neither taken
 	// nor refused, in the order of their sequence numbers.
@@ -210,11 +225,16 @@ type Outgoing struct {
 	Receipt   string       // the JWS of feed.Receipt, once accepted
 	Due       int64        // when Token is to be erased, once it is not queued any more, seconds since 1970-01-01 UTC; 0: nothing is left to erase
 
+	Recall *alert.Recall // where the version is a recall
+	Urgent bool          // goes before all that is not; not given back
+
 	// Who wrote it and who released it, users of the member's directory; "" where it did
 	// not take two. Enqueue does not look at them.
 	Author, ReleasedBy string
 
-	Referring *Referring // where it refers to another alert; not given back
+	Referring   *Referring   // where it refers to another alert; not given back
+	Delegating  *Delegating  // where it is a delegation; not given back
+	Publication *Publication // where it was made of one; not given back
 }
 
 // Settlement is how the sending of an alert ended.
@@ -224,6 +244,13 @@ type Settlement struct {
 	Problem problem.Kind // where refused, as are the others
 	Codes   []string
 	Error   string
+}
+
+// Settled is a Settlement of one version.
+type Settled struct {
+	ID      alert.ID
+	Version int
+	Settlement
 }
 
 // Position is how far a feed has been followed, and what the hub's word was there.
@@ -250,6 +277,7 @@ type Item struct {
 	Kept         string           // digest of Delivery since something of it was erased; "": it is as it was received
 	Due          int64            // when something of Delivery is to be erased, seconds since 1970-01-01 UTC; 0: nothing is left
 	Referring    *Referring       // where it refers to another alert; not given back
+	Delegating   *Delegating      // where it is a delegation to this member; not given back
 
 	Previous int64            // Seq of the delivery of the same version before; 0: none
 	Latest   int              // the highest version that was received of the alert

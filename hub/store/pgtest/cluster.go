@@ -41,21 +41,9 @@ const (
 // leaves the data; it may be called more than once. Where there is no server to
 // start, the error is ErrNotInstalled.
 func Start(dir string) (dsn string, stop func() error, err error) {
-	bin, err := findBin()
+	s, err := newServer(dir)
 	if err != nil {
 		return "", nil, err
-	}
-	s := &server{bin: bin, dir: dir}
-	if s.cred, err = credential(); err != nil {
-		return "", nil, err
-	}
-	if s.cred != nil {
-		if err := os.Chown(dir, int(s.cred.Uid), int(s.cred.Gid)); err != nil {
-			return "", nil, fmt.Errorf("pgtest: %w", err)
-		}
-	}
-	if err := os.Chmod(dir, 0o700); err != nil {
-		return "", nil, fmt.Errorf("pgtest: %w", err)
 	}
 	if err := s.init(); err != nil {
 		return "", nil, err
@@ -66,9 +54,31 @@ func Start(dir string) (dsn string, stop func() error, err error) {
 	return s.dsn("postgres"), s.stop, nil
 }
 
+// newServer returns a server that has neither data nor runs yet.
+func newServer(dir string, settings ...string) (*server, error) {
+	bin, err := findBin()
+	if err != nil {
+		return nil, err
+	}
+	s := &server{bin: bin, dir: dir, settings: settings}
+	if s.cred, err = credential(); err != nil {
+		return nil, err
+	}
+	if s.cred != nil {
+		if err := os.Chown(dir, int(s.cred.Uid), int(s.cred.Gid)); err != nil {
+			return nil, fmt.Errorf("pgtest: %w", err)
+		}
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("pgtest: %w", err)
+	}
+	return s, nil
+}
+
 type server struct {
 	bin, dir string
 	cred     *syscall.Credential // of the system user who runs it, if not ours
+	settings []string            // name=value, beside those of all servers
 	cmd      *exec.Cmd
 	log      bytes.Buffer // read only once exited is closed
 	exited   chan struct{}
@@ -107,6 +117,9 @@ func (s *server) start() error {
 	s.cmd = s.command("postgres", "-D", filepath.Join(s.dir, "data"), "-k", s.dir, "-c", "listen_addresses=",
 		"-c", "fsync=on", "-c", "synchronous_commit=on", "-c", "max_connections=200", "-c", "shared_buffers=128MB",
 		"-c", "unix_socket_permissions=0700", "-c", "max_wal_size=4GB")
+	for _, setting := range s.settings {
+		s.cmd.Args = append(s.cmd.Args, "-c", setting)
+	}
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
 	if err := s.cmd.Start(); err != nil {
 		return fmt.Errorf("pgtest: %w", err)

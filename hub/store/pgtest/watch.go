@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 )
 
@@ -38,11 +39,15 @@ func watch(dir string) error {
 		w.Close()
 		return fmt.Errorf("pgtest: %w", err)
 	}
-	watchPipe = w
+	watchMu.Lock()
+	defer watchMu.Unlock()
+	watchPipes = append(watchPipes, w)
 	return nil
 }
 
-// watchPipe keeps the pipe open until the process ends.
-//
-//lint:ignore U1000 it is kept, not read: a pipe that nothing refers to would be closed
-var watchPipe *os.File
+// watchPipes keep the pipes open until the process ends: one that nothing refers to would
+// be closed.
+var (
+	watchMu    sync.Mutex
+	watchPipes []*os.File
+)

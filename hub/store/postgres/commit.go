@@ -142,7 +142,9 @@ func readState(ctx context.Context, tx pgx.Tx, n plan.Needs) (*plan.State, error
 	queueEnds(b, n.Ends, s)
 	queuePurges(b, n.Purges, s)
 	queueStatements(b, n.Statements, s)
+	queueKept(b, n.Runs, s)
 	queueDocuments(b, n, s)
+	queueUsed(b, n.Used, s)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return nil, fmt.Errorf("reading: %w", err)
 	}

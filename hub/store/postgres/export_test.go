@@ -41,6 +41,8 @@ var Queries = map[string]string{
 	purgesSQL:        "alerts_alert_originator_version_key purges_pkey",
 	moveSQL:          "deliveries_pkey",
 	ackSQL:           "deliveries_pkey",
+	usedSQL:          "used_pkey",
+	dropKeysSQL:      "erasable_keys_pkey",
 }
 
 // Plan returns the plan of a statement as one of the store's connections makes it.

@@ -10,7 +10,9 @@ import (
 )
 
 const (
-	selectRows = "SELECT a.id, a.originator, a.alert, a.version, a.digest, a.signed_digest, a.erase_at, a.over, a.recall, " + ended
+	// tokenSize is without shroud.Overhead.
+	tokenSize  = "length(a.token) - CASE WHEN EXISTS (SELECT FROM erasable_keys k WHERE k.n = a.id) THEN 16 ELSE 0 END"
+	selectRows = "SELECT a.id, a.originator, a.alert, a.version, a.digest, a.signed_digest, a.erase_at, a.over, a.recall, " + ended + ", " + tokenSize
 	// versions joins alert versions a to the names $1, $2 and $3 of some.
 	versions = " FROM unnest($1::text[], $2::text[], $3::int[]) k (originator, alert, version) JOIN alerts a" +
 		" ON a.originator = k.originator COLLATE \"C\" AND a.alert = k.alert COLLATE \"C\""
@@ -24,11 +26,11 @@ const (
 		" ON a.originator = k.originator COLLATE \"C\" AND a.alert = k.alert COLLATE \"C\" AND a.version = k.version" +
 		" CROSS JOIN LATERAL (SELECT * FROM deliveries e WHERE e.alert = a.id AND e.recipient = k.recipient COLLATE \"C\"" +
 		" AND e.seq IS NOT NULL LIMIT 1) d"
-	purgedSQL = "SELECT k.n FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::bytea[])" +
-		" WITH ORDINALITY k (originator, alert, version, recipient, cause, portions_digest, n) JOIN alerts a" +
+	purgedSQL = "SELECT k.n FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::bytea[], $7::bigint[])" +
+		" WITH ORDINALITY k (originator, alert, version, recipient, cause, portions_digest, at, n) JOIN alerts a" +
 		" ON a.originator = k.originator COLLATE \"C\" AND a.alert = k.alert COLLATE \"C\" AND a.version = k.version" +
 		" JOIN purges p ON p.alert = a.id AND p.recipient = k.recipient COLLATE \"C\" AND p.cause = k.cause COLLATE \"C\"" +
-		" AND p.portions_digest = k.portions_digest"
+		" AND p.portions_digest = k.portions_digest AND p.at = k.at"
 
 	eraseSQL = "UPDATE alerts a SET erase_at = u.erase_at, over = u.over, token = u.token" +
 		" FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::boolean[], $5::bytea[]) u (id, stored, erase_at, over, token)" +
@@ -48,7 +50,7 @@ const (
 		" WHERE a.originator = $1 AND a.alert = $2 AND d.seq IS NOT NULL ORDER BY d.recipient, d.seq"
 	purgesSQL = "SELECT p.recipient, a.originator, a.alert, a.version, p.cause, p.portions, p.at, p.receipt" +
 		" FROM alerts a JOIN purges p ON p.alert = a.id" +
-		" WHERE a.originator = $1 AND a.alert = $2 ORDER BY p.recipient, a.version, p.cause, p.portions"
+		" WHERE a.originator = $1 AND a.alert = $2 ORDER BY p.recipient, a.version, p.cause, p.portions, p.at"
 )
 
 // names returns the arguments that name alert versions.
@@ -74,7 +76,7 @@ func alertRows(s *plan.State) func(pgx.Rows) error {
 	return func(rows pgx.Rows) error {
 		var a plan.AlertRow
 		var digest []byte
-		dest := []any{&a.Row, &a.Originator, &a.ID, &a.Version, &digest, &a.SignedDigest, &a.EraseAt, &a.Over, &a.Recall, &a.Ended}
+		dest := []any{&a.Row, &a.Originator, &a.ID, &a.Version, &digest, &a.SignedDigest, &a.EraseAt, &a.Over, &a.Recall, &a.Ended, &a.Size}
 		_, err := pgx.ForEachRow(rows, dest, func() error {
 			copy(a.Digest[:], digest)
 			s.AddAlert(a)
@@ -113,7 +115,8 @@ func queuePurges(b *pgx.Batch, keys []plan.PurgeKey, s *plan.State) {
 	b.Queue(purgersSQL, append(of, recipients)...).Query(deliveries(s.AddDelivery))
 	b.Queue(purgedSQL, append(of, recipients,
 		column(keys, func(k plan.PurgeKey) string { return k.Cause }),
-		column(keys, func(k plan.PurgeKey) []byte { return sum(k.Portions) }))...,
+		column(keys, func(k plan.PurgeKey) []byte { return sum(k.Portions) }),
+		column(keys, func(k plan.PurgeKey) int64 { return k.At }))...,
 	).Query(func(rows pgx.Rows) error {
 		var n int64
 		_, err := pgx.ForEachRow(rows, []any{&n}, func() error {
@@ -144,8 +147,14 @@ func (w *writer) altered(rows []*plan.AlertRow) {
 	}
 	w.queue(endSQL, len(ended), args(ended)...)
 	for _, as := range chunks(erased, func(a *plan.AlertRow) int { return len(*a.Token()) }) {
-		w.queue(eraseSQL, len(as), append(args(as), column(as, func(a *plan.AlertRow) []byte { return []byte(*a.Token()) }))...)
+		keys, gone, tokens := sealed(as, func(a *plan.AlertRow) (int64, int64, string) { return a.Row, a.EraseAt, *a.Token() })
+		w.queue(eraseSQL, len(as), append(args(as), tokens)...)
+		if len(gone) > 0 {
+			w.batch.Queue(dropKeysSQL, gone)
+		}
+		w.keys(setKeysSQL, keys)
 	}
+	w.queue(erasedSQL, min(len(erased), 1), len(erased))
 }
 
 func (w *writer) purges(rows []plan.NewPurge) {

@@ -6,12 +6,13 @@
 // stays true until it is through, no other row lock is ever waited for, and the
 // audit log has one order. Groups of writes make up for it.
 //
-// What an Erase replaced is a dead row that no query sees. VACUUM takes it out of the
-// table; the schema has the server's own do so once 200 rows are dead, and an operator
-// who can not wait for it runs VACUUM on the tables alerts. Where the row was, bytes of
-// it may stand in the files until the page is used again, as they stand in write-ahead
-// segments, on standbys and in backups for as long as those are kept: no client can
-// change that, so the disks have to be encrypted.
+// A token of which something is to be erased is stored under a key of its own (package
+// shroud), in a table that holds the keys of what is live. An Erase leaves dead rows, which
+// nothing opens once its key is gone; Scrub removes the file that the key was in. In
+// write-ahead segments, on standbys that replay late and in backups both stand for as long
+// as those are kept, and blocks that a file system or an SSD keeps are out of reach: no
+// client can change that, so the disks have to be encrypted. What a Trim erased is in dead rows
+// until the server has vacuumed them, which the schema has it do soon.
 package postgres
 
 import (
@@ -25,6 +26,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/entente-hub/entente/hub/store"
 	"github.com/entente-hub/entente/hub/store/internal/gate"
@@ -74,6 +76,10 @@ type Store struct {
 	ctx   context.Context // ends with Close
 	close context.CancelFunc
 	tasks sync.WaitGroup // notifier and subscriptions
+
+	scrubbing sync.Mutex    // held by Scrub
+	scrubbed  time.Time     // when it last rewrote something
+	scrubTook time.Duration // and for how long
 
 	reign reign // of the server that new connections come to
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/crypto/shroud"
 	"github.com/entente-hub/entente/crypto/tlog"
 	"github.com/entente-hub/entente/hub/store"
 	"github.com/entente-hub/entente/hub/store/internal/plan"
@@ -16,7 +17,7 @@ import (
 type memberID = alert.MemberID
 
 const (
-	alertColumns = "a.originator, a.alert, a.version, a.token, a.digest, a.signed_digest, a.previous," +
+	alertColumns = "a.originator, a.alert, a.version, a.token, (SELECT k.key FROM erasable_keys k WHERE k.n = a.id), a.digest, a.signed_digest, a.previous," +
 		" a.issued_at, a.expires, a.accepted_at, a.log_index, a.erase_at, a.recall, a.refers"
 	// ended holds of an alert version a: a later one is stored.
 	ended            = "EXISTS (SELECT FROM alerts n WHERE n.alert = a.alert AND n.originator = a.originator AND n.version > a.version)"
@@ -38,10 +39,10 @@ type querier interface {
 
 // alertDest returns where the alertColumns go, and what completes the alert.
 func alertDest(a *store.Alert) (dest []any, finish func()) {
-	var token, digest []byte
-	dest = []any{&a.Originator, &a.ID, &a.Version, &token, &digest, &a.SignedDigest, &a.Previous,
+	var token, key, digest []byte
+	dest = []any{&a.Originator, &a.ID, &a.Version, &token, &key, &digest, &a.SignedDigest, &a.Previous,
 		&a.IssuedAt, &a.Expires, &a.AcceptedAt, &a.LogIndex, &a.EraseAt, &a.Recall, &a.Refers}
-	return dest, func() { a.Token = string(token); copy(a.Digest[:], digest) }
+	return dest, func() { a.Token = string(shroud.Open(key, token)); copy(a.Digest[:], digest) }
 }
 
 func readAlert(ctx context.Context, q querier, key plan.AlertKey) (a store.Alert, err error) {
@@ -233,6 +234,13 @@ func (s *Store) Entries(ctx context.Context, from int64, limit int) ([][]byte, e
 		err = row.Scan(&leaf)
 		return nilIfEmpty(leaf), err
 	}, "SELECT leaf FROM log_entries WHERE idx >= $1 ORDER BY idx LIMIT $2", from, max(limit, 0))
+}
+
+// Trail implements store.Store.
+func (s *Store) Trail(ctx context.Context, after int64, limit int) ([]store.Kept, error) {
+	return list(ctx, s, "the trail", func(row pgx.CollectableRow) (k store.Kept, err error) {
+		return k, row.Scan(&k.Index, &k.Leaf)
+	}, trailSQL, after, max(limit, 0))
 }
 
 // Hashes implements store.Store.

@@ -21,6 +21,7 @@ const maxStatement = 16 << 20
 func write(ctx context.Context, tx pgx.Tx, c *plan.Changes, hashes []tlog.Hash) error {
 	w := &writer{}
 	w.log(c, hashes)
+	w.trimmed(c.Trimmed)
 	w.alerts(c)
 	w.altered(c.Altered)
 	w.deliveries(c)
@@ -28,6 +29,7 @@ func write(ctx context.Context, tx pgx.Tx, c *plan.Changes, hashes []tlog.Hash) 
 	w.feeds(c.Feeds)
 	w.statements(c.Statements)
 	w.documents(c)
+	w.used(c.Used)
 	w.queue("UPDATE log_head SET size = $1, root = $2, alerts = $3, labels = $4, deliveries = $5, statements = $6,"+
 		" proposals = $7, bundles = $8 WHERE single = 1 AND size = $9 AND root = $10", 1,
 		c.New.Size, c.New.Root[:], c.New.Alerts, c.New.Labels, c.New.Deliveries, c.New.Statements, c.New.Proposals, c.New.Bundles,
@@ -74,6 +76,7 @@ func (w *writer) log(c *plan.Changes, hashes []tlog.Hash) {
 
 func (w *writer) alerts(c *plan.Changes) {
 	for _, as := range chunks(c.Alerts, func(a *plan.NewAlert) int { return len(a.Token) }) {
+		keys, _, tokens := sealed(as, func(a *plan.NewAlert) (int64, int64, string) { return a.Row, a.EraseAt, a.Token })
 		w.queue("INSERT INTO alerts (id, originator, alert, version, token, digest, signed_digest, previous,"+
 			" issued_at, expires, accepted_at, log_index, erase_at, over, recall, refers) SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[],"+
 			" $4::int[], $5::bytea[], $6::bytea[], $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[],"+
@@ -82,7 +85,7 @@ func (w *writer) alerts(c *plan.Changes) {
 			column(as, func(a *plan.NewAlert) string { return string(a.Originator) }),
 			column(as, func(a *plan.NewAlert) string { return string(a.ID) }),
 			column(as, func(a *plan.NewAlert) int32 { return int32(a.Version) }),
-			column(as, func(a *plan.NewAlert) []byte { return []byte(a.Token) }),
+			tokens,
 			column(as, func(a *plan.NewAlert) []byte { return a.Digest[:] }),
 			column(as, func(a *plan.NewAlert) string { return a.SignedDigest }),
 			column(as, func(a *plan.NewAlert) string { return a.Previous }),
@@ -94,6 +97,7 @@ func (w *writer) alerts(c *plan.Changes) {
 			column(as, func(a *plan.NewAlert) bool { return a.Over }),
 			column(as, func(a *plan.NewAlert) bool { return a.Recall }),
 			column(as, func(a *plan.NewAlert) bool { return a.Refers }))
+		w.keys(addKeysSQL, keys)
 	}
 	w.labels(c)
 	w.queue("INSERT INTO portions (alert, position, portion, label)"+

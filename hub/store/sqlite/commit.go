@@ -69,7 +69,7 @@ func (s *Store) commit(ctx context.Context, writes []store.Write, needs plan.Nee
 	if err := sqlTx.Commit(); err != nil {
 		return nil, err
 	}
-	s.scrub(ctx, c)
+	s.scrubAfter(ctx, c)
 	return c.Results, nil
 }
 
@@ -110,6 +110,14 @@ func (t *tx) read(n plan.Needs) (*plan.State, error) {
 	}
 	if err == nil {
 		err = t.readPurges(n.Purges, s)
+	}
+	if err == nil {
+		err = each(s.Kept, n.Runs, func(r store.Run) (n int64, err error) { return n, t.row(readKept, r.First, r.Last).Scan(&n) })
+	}
+	if err == nil {
+		err = each(s.Used, n.Used, func(m memberID) (u store.Used, err error) {
+			return u, t.row(readUsed, string(m)).Scan(&u.Alerts, &u.Bytes, &u.Statements)
+		})
 	}
 	if err == nil {
 		err = t.readDocuments(n, s)

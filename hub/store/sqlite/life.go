@@ -4,10 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
-	"fmt"
-	"slices"
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/hub/store"
@@ -15,8 +12,10 @@ import (
 )
 
 const (
+	// tokenSize is without shroud.Overhead.
+	tokenSize  = "length(a.token) - 16 * EXISTS (SELECT 1 FROM erasable_keys k WHERE k.n = a.id)"
 	selectRows = "SELECT a.id, a.originator, a.alert, a.version, a.digest, a.signed_digest, a.erase_at, a.over, a.recall, " +
-		ended + " FROM alerts a WHERE "
+		ended + ", " + tokenSize + " FROM alerts a WHERE "
 	dueSQL = "SELECT a.id, a.over, " + alertColumns + " FROM alerts a" +
 		" WHERE a.erase_at > 0 AND a.erase_at <= ? AND (a.erase_at, a.id) > (?, ?) ORDER BY a.erase_at, a.id LIMIT ?"
 	handedSQL = "SELECT 1 FROM alerts a CROSS JOIN deliveries d ON d.alert = a.id WHERE a.originator = ? AND a.alert = ?" +
@@ -28,12 +27,12 @@ const (
 		" WHERE a.originator = ? AND a.alert = ? AND d.seq IS NOT NULL ORDER BY d.recipient, d.seq"
 	purgesSQL = "SELECT p.recipient, a.originator, a.alert, a.version, p.cause, p.portions, p.at, p.receipt" +
 		" FROM alerts a CROSS JOIN purges p ON p.alert = a.id" +
-		" WHERE a.originator = ? AND a.alert = ? ORDER BY p.recipient, a.version, p.cause, p.portions"
+		" WHERE a.originator = ? AND a.alert = ? ORDER BY p.recipient, a.version, p.cause, p.portions, p.at"
 )
 
 func scanRow(row scanner) (a plan.AlertRow, err error) {
 	var digest []byte
-	err = row.Scan(&a.Row, &a.Originator, &a.ID, &a.Version, &digest, &a.SignedDigest, &a.EraseAt, &a.Over, &a.Recall, &a.Ended)
+	err = row.Scan(&a.Row, &a.Originator, &a.ID, &a.Version, &digest, &a.SignedDigest, &a.EraseAt, &a.Over, &a.Recall, &a.Ended, &a.Size)
 	copy(a.Digest[:], digest)
 	return a, err
 }
@@ -78,41 +77,8 @@ func (t *tx) readPurges(keys []plan.PurgeKey, s *plan.State) error {
 	}
 	return each(s.Purges, keys, func(k plan.PurgeKey) (is bool, err error) {
 		sum := sha256.Sum256([]byte(k.Portions))
-		return is, t.row(readPurge, string(k.Originator), string(k.ID), k.Version, string(k.Recipient), k.Cause, sum[:]).Scan(&is)
+		return is, t.row(readPurge, string(k.Originator), string(k.ID), k.Version, string(k.Recipient), k.Cause, sum[:], k.At).Scan(&is)
 	})
-}
-
-// scrub writes what the write-ahead log holds back to the file, and empties it, after
-// an erasure: else pages stay in it as they were until it happens to be used again so
-// far. It waits for no reader, and what does not work now it tries after the next
-// commit: the commit before it stands either way.
-func (s *Store) scrub(ctx context.Context, c *plan.Changes) {
-	if slices.ContainsFunc(c.Altered, func(a *plan.AlertRow) bool { return a.Token() != nil }) {
-		s.unscrubbed.Store(true)
-	}
-	if !s.unscrubbed.Load() {
-		return
-	}
-	conn, err := s.write.Conn(ctx)
-	if err != nil {
-		return
-	}
-	defer conn.Close()
-	var wait, busy, pages, moved int
-	if err := conn.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&wait); err != nil {
-		return
-	}
-	if _, err := conn.ExecContext(ctx, "PRAGMA busy_timeout = 0"); err != nil {
-		return
-	}
-	err = conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &moved)
-	if err == nil && busy == 0 {
-		s.unscrubbed.Store(false)
-	}
-	_, err = conn.ExecContext(context.WithoutCancel(ctx), fmt.Sprintf("PRAGMA busy_timeout = %d", wait))
-	if err != nil { // a connection that does not wait must not be used again
-		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
-	}
 }
 
 // Due implements store.Store.

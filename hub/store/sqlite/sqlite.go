@@ -2,9 +2,12 @@
 // process. Several processes on the file are safe, but do not wake each other.
 //
 // What is durable and how reads and writes stand to one another, package
-// sqlitefile says. What an Erase replaced is overwritten in the file, and the
-// write-ahead log is emptied, by the commit itself; if a read is under way that still
-// needs the log, by the next commit after it, and by Close at the latest.
+// sqlitefile says. A token of which something is to be erased is stored under a key of its
+// own (package shroud), which an Erase overwrites in its place, with all copies that SQLite
+// has left of what it opens. The commit then empties the write-ahead log; if a read is under
+// way that still needs it, the next commit or Scrub does, and Close at the latest. What a Trim
+// erased is overwritten as any row that is (secure_delete): pieces of it may stay in the free
+// space of pages.
 package sqlite
 
 import (

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/hub/store"
 	"github.com/entente-hub/entente/hub/store/sqlite"
 	"github.com/entente-hub/entente/hub/store/storetest"
@@ -213,79 +212,4 @@ func args(query string) int {
 		}
 	}
 	return strings.Count(query, "?")
-}
-
-// TestErased: of a token that was erased nothing is left in any of the files, while the
-// database is open and after; and where a reader was in the way, after the next commit.
-func TestErased(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "hub.db")
-	s := open(t, path)
-	defer s.Close()
-	tokens := []string{strings.Repeat("in the page ", 20), strings.Repeat("on pages of its own ", 5000)}
-	commit := func(writes ...store.Write) {
-		t.Helper()
-		results, err := s.Commit(t.Context(), writes)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range results {
-			if r.Outcome != store.Done {
-				t.Fatalf("%+v", results)
-			}
-		}
-	}
-	found := func(text string) (n int) {
-		t.Helper()
-		files, err := filepath.Glob(filepath.Join(dir, "*"))
-		if err != nil || len(files) == 0 {
-			t.Fatal(files, err)
-		}
-		for _, f := range files {
-			b, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			n += strings.Count(string(b), text)
-		}
-		return n
-	}
-	for i, token := range tokens {
-		commit(store.Write{Entries: [][]byte{{1}}, Accept: &store.Accept{Alert: store.Alert{Originator: "XA",
-			ID: alert.ID(strconv.Itoa(i)), Version: 1, Token: token, EraseAt: 7}}})
-		if found(token[:40]) == 0 {
-			t.Fatalf("token %d is not in the files", i)
-		}
-	}
-	commit(store.Write{Erase: &store.Erase{Row: 1, Before: 7, Token: "skeleton 1"}})
-	if n := found(tokens[0][:40]); n > 0 || found("skeleton 1") == 0 {
-		t.Errorf("found %d times", n)
-	}
-	reader, err := rawDB(t, path).BeginTx(t.Context(), &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var n int
-	if err := reader.QueryRow("SELECT count(*) FROM alerts").Scan(&n); err != nil || n != 2 {
-		t.Fatal(n, err)
-	}
-	commit(store.Write{Erase: &store.Erase{Row: 2, Before: 7, Token: "skeleton 2"}})
-	if found(tokens[1][:40]) == 0 {
-		t.Error("the reader was in nobody's way")
-	}
-	if err := reader.Rollback(); err != nil {
-		t.Fatal(err)
-	}
-	commit(store.Write{Entries: [][]byte{{2}}})
-	if n := found(tokens[1][:40]); n > 0 || found("skeleton 2") == 0 {
-		t.Errorf("found %d times", n)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for i, token := range tokens {
-		if n := found(token[:40]); n > 0 {
-			t.Errorf("token %d was found %d times", i, n)
-		}
-	}
 }

@@ -29,7 +29,9 @@ const (
 	readProposal
 	readBundle
 	readSettled
+	readUsed
 	readHash
+	readKept
 	addAlert
 	addLabel
 	setAudience
@@ -48,7 +50,11 @@ const (
 	setBundle
 	addPurge
 	setSettled
+	addKey
+	setKey
+	changeUsed
 	addEntry
+	trimEntries
 	addHash
 	setHead
 	ops // how many
@@ -75,10 +81,11 @@ var opSQL = [ops]string{
 	readHeld: "SELECT " + deliveryColumns + " FROM alerts a CROSS JOIN deliveries d ON d.alert = a.id" +
 		" WHERE a.originator = ? AND a.alert = ? AND a.version = ? AND d.recipient = ? AND d.seq IS NOT NULL LIMIT 1",
 	readPurge: "SELECT true FROM alerts a CROSS JOIN purges p ON p.alert = a.id" +
-		" WHERE a.originator = ? AND a.alert = ? AND a.version = ? AND p.recipient = ? AND p.cause = ? AND p.portions_digest = ?",
+		" WHERE a.originator = ? AND a.alert = ? AND a.version = ? AND p.recipient = ? AND p.cause = ? AND p.portions_digest = ? AND p.at = ?",
 	readProposal: "SELECT id, edition, type, subject, revision FROM proposals WHERE digest = ?",
 	readBundle:   "SELECT revision, raw FROM bundles WHERE digest = ?",
 	readSettled:  "SELECT position, at FROM settled",
+	readUsed:     "SELECT alerts, bytes, statements FROM used WHERE member = ?",
 	readHash:     "SELECT hash FROM log_hashes WHERE idx = ?",
 	addAlert: "INSERT INTO alerts (id, originator, alert, version, digest, signed_digest, previous, issued_at," +
 		" expires, accepted_at, log_index, erase_at, over, recall, refers, token)" +
@@ -111,8 +118,15 @@ var opSQL = [ops]string{
 	addPurge: "INSERT INTO purges (alert, recipient, cause, portions_digest, portions, at, receipt)" +
 		" VALUES (?, ?, ?, ?, ?, ?, ?)",
 	setSettled: "UPDATE settled SET position = ?, at = ?",
-	addEntry:   "INSERT INTO log_entries (idx, leaf) VALUES (?, ?)",
-	addHash:    "INSERT INTO log_hashes (idx, hash) VALUES (?, ?)",
+	readKept:   "SELECT count(*) FROM log_entries WHERE idx BETWEEN ? AND ? AND length(leaf) > 0",
+	addKey:     "INSERT INTO erasable_keys (n, key) VALUES (?, ?)",
+	setKey:     "UPDATE erasable_keys SET key = ? WHERE n = ?",
+	changeUsed: "INSERT INTO used (member, alerts, bytes, statements) VALUES (?, ?, ?, ?)" +
+		" ON CONFLICT (member) DO UPDATE SET alerts = alerts + excluded.alerts, bytes = bytes + excluded.bytes," +
+		" statements = statements + excluded.statements",
+	addEntry:    "INSERT INTO log_entries (idx, leaf) VALUES (?, ?)",
+	trimEntries: "UPDATE log_entries SET leaf = x'' WHERE idx BETWEEN ? AND ? AND length(leaf) > 0",
+	addHash:     "INSERT INTO log_hashes (idx, hash) VALUES (?, ?)",
 	setHead: "UPDATE log_head SET size = ?, root = ?, alerts = ?, labels = ?, deliveries = ?, statements = ?," +
 		" proposals = ?, bundles = ?" +
 		" WHERE size = ? AND root = ?",
@@ -184,14 +198,17 @@ func (t *tx) any(o op, args ...any) (sql.Result, error) {
 }
 
 // one runs a statement that must change exactly one row.
-func (t *tx) one(o op, args ...any) error {
+func (t *tx) one(o op, args ...any) error { return t.many(1, o, args...) }
+
+// many runs a statement that must change so many rows.
+func (t *tx) many(want int64, o op, args ...any) error {
 	res, err := t.any(o, args...)
 	if err != nil {
 		return err
 	}
 	n, err := res.RowsAffected()
-	if err == nil && n != 1 {
-		err = fmt.Errorf("%d rows changed, want 1", n)
+	if err == nil && n != want {
+		err = fmt.Errorf("%d rows changed, want %d", n, want)
 	}
 	if err != nil {
 		return fmt.Errorf("%q: %w", opSQL[o], err)

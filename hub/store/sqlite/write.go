@@ -3,6 +3,7 @@ package sqlite
 import (
 	"crypto/sha256"
 
+	"github.com/entente-hub/entente/crypto/shroud"
 	"github.com/entente-hub/entente/crypto/tlog"
 	"github.com/entente-hub/entente/hub/store"
 	"github.com/entente-hub/entente/hub/store/internal/plan"
@@ -20,6 +21,11 @@ func (t *tx) write(c *plan.Changes, hashes []tlog.Hash) error {
 			return err
 		}
 	}
+	for _, r := range c.Trimmed {
+		if err := t.many(r.Last-r.First+1, trimEntries, r.First, r.Last); err != nil {
+			return err
+		}
+	}
 	if err := t.writeAlerts(c); err != nil {
 		return err
 	}
@@ -29,15 +35,31 @@ func (t *tx) write(c *plan.Changes, hashes []tlog.Hash) error {
 	if err := t.writeDocuments(c); err != nil {
 		return err
 	}
+	for _, u := range c.Used {
+		if err := t.one(changeUsed, string(u.Member), u.By.Alerts, u.By.Bytes, u.By.Statements); err != nil {
+			return err
+		}
+	}
 	return t.one(setHead, c.New.Size, c.New.Root[:], c.New.Alerts, c.New.Labels, c.New.Deliveries, c.New.Statements,
 		c.New.Proposals, c.New.Bundles, c.Old.Size, c.Old.Root[:])
 }
 
 func (t *tx) writeAlerts(c *plan.Changes) error {
 	for _, a := range c.Alerts {
+		stored := []byte(a.Token)
+		var key []byte
+		if a.EraseAt != 0 {
+			key, stored = shroud.Seal(stored)
+		}
 		err := t.one(addAlert, a.Row, string(a.Originator), string(a.ID), a.Version, a.Digest[:], a.SignedDigest,
-			a.Previous, a.IssuedAt, a.Expires, a.AcceptedAt, a.LogIndex, a.EraseAt, a.Over, a.Recall, a.Refers, []byte(a.Token))
+			a.Previous, a.IssuedAt, a.Expires, a.AcceptedAt, a.LogIndex, a.EraseAt, a.Over, a.Recall, a.Refers, stored)
 		if err != nil {
+			return err
+		}
+		if key == nil {
+			continue
+		}
+		if err := t.one(addKey, a.Row, key); err != nil {
 			return err
 		}
 	}
@@ -68,7 +90,7 @@ func (t *tx) alterAlerts(rows []*plan.AlertRow) error {
 	for _, a := range rows {
 		var err error
 		if token := a.Token(); token != nil {
-			err = t.one(eraseAlert, a.EraseAt, a.Over, []byte(*token), a.Row, a.Stored())
+			err = t.erase(a, []byte(*token))
 		} else {
 			err = t.one(endAlert, a.EraseAt, a.Over, a.Row, a.Stored())
 		}

@@ -189,7 +189,7 @@ func testGroup(t *testing.T, open opener) {
 	b := accept("XA", id(1), 2, "two", digest("token"), "XB")
 	outcomes(t, s, m, []store.Write{
 		b, a, a, accept("XA", id(1), 1, "other", "", "XD"), b, accept("XA", id(2), 1, "another", "", "XB"),
-		{Entries: [][]byte{[]byte("between"), nil, []byte("and more")}},
+		{Entries: [][]byte{[]byte("between"), []byte("and more")}},
 		statement("roster", "r", 1, "r1", ""), statement("roster", "r", 3, "r3", ""),
 		statement("roster", "r", 2, "r2", digest("r1")), statement("roster", "r", 3, "r3", digest("r2")),
 	}, store.Gap, store.Done, store.Replay, store.Conflict, store.Done, store.Done, store.Done,

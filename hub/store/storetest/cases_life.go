@@ -182,7 +182,7 @@ func testErase(t *testing.T, open opener) {
 }
 
 // testPurge: only who was handed a version over can have purged it, once for each
-// cause and set of portions.
+// cause, set of portions and moment.
 func testPurge(t *testing.T, open opener) {
 	s, m := open(), &model{}
 	outcomes(t, s, m, []store.Write{version(1, "XB", "XC"), accept("XB", id(1), 1, "of another", "", "XB")}, store.Done, store.Done)
@@ -191,15 +191,17 @@ func testPurge(t *testing.T, open opener) {
 	outcomes(t, s, m, []store.Write{word}, store.Unknown) // pending
 	outcomes(t, s, m, []store.Write{handOver("XB", store.Feed{}, m.pending("XB")[0].ID)}, store.Done)
 	again := purge("XB", "XA", id(1), 1, "ended", all)
-	again.Purge.At, again.Purge.Receipt = 5, "another"
+	again.Purge.Receipt = "another"
+	later := purge("XB", "XA", id(1), 1, "ended", all)
+	later.Purge.At++ // it was handed over again, and erased again
 	outcomes(t, s, m, []store.Write{
-		word, again, purge("XB", "XA", id(1), 1, "ended", `["p1"]`), purge("XB", "XA", id(1), 1, "recalled", all),
+		word, again, later, purge("XB", "XA", id(1), 1, "ended", `["p1"]`), purge("XB", "XA", id(1), 1, "recalled", all),
 		purge("XC", "XA", id(1), 1, "ended", all), purge("XB", "XB", id(1), 1, "ended", all), purge("XB", "XA", id(2), 1, "ended", all),
 		purge("XB", "XA", id(1), 2, "ended", all), purge("XB", "XA", id(1), 0, "ended", all), purge("XB", "XA", id(1), math.MaxInt, "ended", all),
 		purge("XB", "", id(1), 1, "ended", all), purge("XB", "XA", "a\x00", 1, "ended", all), purge("XB", "\xff", alert.ID(make([]byte, 600)), 1, "ended", all),
-	}, store.Done, store.Replay, store.Done, store.Done,
+	}, store.Done, store.Replay, store.Done, store.Done, store.Done,
 		store.Unknown, store.Unknown, store.Unknown, store.Unknown, store.Unknown, store.Unknown, store.Unknown, store.Unknown, store.Unknown)
-	outcomes(t, s, m, []store.Write{again, lose(m.item("XB", 1).ID)}, store.Replay, store.Done)
+	outcomes(t, s, m, []store.Write{again, later, lose(m.item("XB", 1).ID)}, store.Replay, store.Replay, store.Done)
 	long := purge("XB", "XA", id(1), 1, "superseded", string(make([]byte, 100_000))) // any bytes, and no key of an index
 	empty := purge("XB", "XA", id(1), 1, "superseded", "")
 	empty.Purge.Receipt, empty.Purge.At = "", math.MinInt64

@@ -84,7 +84,9 @@ func (g *generator) group() []store.Write {
 }
 
 func (g *generator) write() store.Write {
-	switch g.IntN(19) {
+	switch g.IntN(21) {
+	case 19, 20:
+		return g.trim()
 	case 15, 16:
 		return g.erase()
 	case 17, 18:
@@ -112,7 +114,7 @@ func (g *generator) write() store.Write {
 	}
 	var w store.Write
 	for range g.IntN(4) {
-		w.Entries = append(w.Entries, g.bytes())
+		w.Entries = append(w.Entries, append(g.bytes(), 1))
 	}
 	return w
 }

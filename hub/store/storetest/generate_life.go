@@ -30,6 +30,7 @@ func (g *generator) life(a *store.Accept) {
 	a.EraseAt = pick(g.Rand, append(moments, 0, a.AcceptedAt))
 	a.Refers, a.Keep = g.IntN(3) == 0, g.IntN(3) == 0
 	a.Recall = a.Version > 1 && g.IntN(5) == 0
+	a.Quota = store.Quota{Alerts: pick(g.Rand, []int64{0, 0, 5, 20}), Bytes: pick(g.Rand, []int64{0, 0, 1000, 10_000})}
 }
 
 func (g *generator) erase() store.Write {
@@ -52,5 +53,7 @@ func (g *generator) purge() store.Write {
 		a := g.m.alerts[d.AlertRow-1]
 		o, id, version, r = a.Originator, a.ID, a.Version, d.recipient
 	}
-	return purge(r, o, id, version, pick(g.Rand, []string{"ended", "recalled", "superseded"}), pick(g.Rand, []string{`["p1"]`, `["p1","p2"]`}))
+	w := purge(r, o, id, version, pick(g.Rand, []string{"ended", "recalled", "superseded"}), pick(g.Rand, []string{`["p1"]`, `["p1","p2"]`}))
+	w.Purge.At += g.Int64N(2)
+	return w
 }

@@ -21,7 +21,10 @@ type model struct {
 	bundles    []store.Bundle
 	over       []bool // by place of the alert
 	purges     []store.Purge
+	firsts     []alert.MemberID // whose first revisions of statements are stored
 	leaves     [][]byte
+	trimmed    map[int64]bool // by index
+	atFirst    int64          // how many leaves there were before the group
 }
 
 type modelDelivery struct {
@@ -34,6 +37,7 @@ type modelDelivery struct {
 
 func (m *model) commit(writes []store.Write) []store.Result {
 	out := []store.Result{}
+	m.atFirst = int64(len(m.leaves))
 	for _, w := range writes {
 		r := m.apply(w)
 		if r.Outcome == store.Done {
@@ -83,6 +87,8 @@ func (m *model) apply(w store.Write) store.Result {
 		o = m.erase(w.Erase)
 	case w.Purge != nil:
 		o = m.purge(*w.Purge)
+	case w.Trim != nil:
+		o = m.trim(w.Trim)
 	default:
 		return done
 	}
@@ -118,6 +124,9 @@ func (m *model) accept(a *store.Accept, seen int64) (prior *store.Alert, woken [
 	}
 	if a.Previous != previous {
 		return nil, nil, store.Gap
+	}
+	if !m.fits(a) {
+		return nil, nil, store.Full
 	}
 	woken = m.end(a, seen)
 	row := a.Alert
@@ -238,6 +247,13 @@ func (m *model) statement(st store.Statement) store.Outcome {
 	if st.Revision != last.Revision+1 || st.Previous != last.Digest {
 		return store.Gap
 	}
+	if st.Of != "" && st.Revision == 1 {
+		if st.Quota > 0 && m.used(st.Of).Statements >= st.Quota {
+			return store.Full
+		}
+		m.firsts = append(m.firsts, st.Of)
+	}
+	st.Of, st.Quota = "", 0
 	st.Position = 1
 	if n := len(m.statements); n > 0 {
 		st.Position = m.statements[n-1].Position + 1

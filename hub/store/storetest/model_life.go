@@ -58,7 +58,7 @@ func (m *model) end(a *store.Accept, seen int64) (woken []alert.MemberID) {
 	}
 	for _, row := range rows {
 		if before := &m.alerts[row-1]; !a.Keep && !m.over[row-1] && before.EraseAt != 0 {
-			before.EraseAt, m.over[row-1] = a.AcceptedAt, true
+			before.EraseAt, m.over[row-1] = min(before.EraseAt, cmp.Or(a.EndsAt, a.AcceptedAt)), true
 		}
 	}
 	slices.Sort(woken)
@@ -83,9 +83,7 @@ func (m *model) purge(p store.Purge) store.Outcome {
 			continue
 		}
 		for _, have := range m.purges {
-			at, receipt := p, have
-			at.At, at.Receipt, receipt.At, receipt.Receipt = 0, "", 0, ""
-			if at == receipt {
+			if have.Receipt = p.Receipt; have == p {
 				return store.Replay
 			}
 		}
@@ -138,7 +136,7 @@ func (m *model) purgesOf(o alert.MemberID, id alert.ID) (out []store.Purge) {
 	}
 	slices.SortFunc(out, func(a, b store.Purge) int {
 		return cmp.Or(cmp.Compare(a.Recipient, b.Recipient), cmp.Compare(a.Version, b.Version),
-			cmp.Compare(a.Cause, b.Cause), cmp.Compare(a.Portions, b.Portions))
+			cmp.Compare(a.Cause, b.Cause), cmp.Compare(a.Portions, b.Portions), cmp.Compare(a.At, b.At))
 	})
 	return out
 }

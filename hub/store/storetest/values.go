@@ -64,7 +64,7 @@ func testBytes(t *testing.T, open opener) {
 		w := accept("XA", id(i+1), 1, string(b), "", "XB")
 		w.Accept.Portions = []store.Portion{{ID: "p", LabelKey: string(b)}, {ID: "p", LabelKey: string(b) + "\x00"}}
 		w.Accept.IssuedAt, w.Accept.Expires, w.Accept.AcceptedAt = math.MinInt64, math.MaxInt64, 1<<53+1
-		w.Entries = [][]byte{b, nil, {}}
+		w.Entries = [][]byte{append([]byte{1}, b...)}
 		st := statement("type", fmt.Sprint(i), 1, string(b), "")
 		st.Entries = nil
 		writes, want = append(writes, w, st), append(want, store.Done, store.Done)
@@ -281,8 +281,8 @@ func testLog(t *testing.T, open opener) {
 		for i := range n {
 			w.Entries = append(w.Entries, fmt.Appendf(nil, "%d of %d", i, n))
 		}
-		got := commit(t, s, w, store.Write{Entries: [][]byte{{}}})
-		same(t, "results", got, m.commit([]store.Write{w, {Entries: [][]byte{{}}}}), nil)
+		got := commit(t, s, w, store.Write{Entries: [][]byte{{0}}})
+		same(t, "results", got, m.commit([]store.Write{w, {Entries: [][]byte{{0}}}}), nil)
 		checkLog(t, s, m.leaves)
 		if n%10 == 9 {
 			s.Close()

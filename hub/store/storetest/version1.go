@@ -78,7 +78,7 @@ func first() store.Write {
 }
 
 // version1 returns what Version1 left, as it stands in the schema of today: what was
-// to expire is to be erased then, the version that was followed by another at once;
+// to expire is to be looked at for what is to be erased, the version that was followed by another at once;
 // what waited of it is dropped; and XB, who holds it, is to be told of the other.
 func version1() *model {
 	m := &model{}
@@ -99,6 +99,9 @@ func version1() *model {
 	m.commit([]store.Write{again})
 	for i := range m.alerts {
 		m.alerts[i].LogIndex = 0
+		if !m.over[i] { // it is looked at once
+			m.alerts[i].EraseAt = 1
+		}
 	}
 	m.leaves = m.leaves[:1]
 	return m

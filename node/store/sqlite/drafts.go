@@ -115,11 +115,17 @@ func (s *Store) EndDraft(ctx context.Context, id store.DraftID, state store.Draf
 	})
 }
 
+// restsOnWhatIsOver holds for a draft that would publish a delegation which was recalled or
+// has ended: what it says is a copy of that.
+var restsOnWhatIsOver = "EXISTS (SELECT 1 FROM delegations d WHERE d.own = 0" +
+	" AND d.originator = json_extract(CAST(drafts.body AS TEXT), '$.draft.made_of.originator')" +
+	" AND d.id = json_extract(CAST(drafts.body AS TEXT), '$.draft.made_of.id') AND (d.expires <= ?2 OR " + recalledDelegation + "))"
+
 // EraseDrafts implements store.Store.
 func (s *Store) EraseDrafts(ctx context.Context, at time.Time, limit int) (erased int, err error) {
 	err = s.inTx(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, "DELETE FROM drafts WHERE id IN (SELECT id FROM drafts WHERE state <> 'released' AND expires_at <= ? LIMIT ?)",
-			micros(at), max(limit, 0))
+		res, err := tx.ExecContext(ctx, "DELETE FROM drafts WHERE id IN (SELECT id FROM drafts WHERE state <> 'released' AND (expires_at <= ?1 OR "+
+			restsOnWhatIsOver+") LIMIT ?3)", micros(at), at.Unix(), max(limit, 0))
 		if err != nil {
 			return fmt.Errorf("sqlite: %w", err)
 		}

@@ -5,3 +5,6 @@ const SelectLatest = selectLatest
 
 // Migrations are the steps of the schema.
 var Migrations = migrations
+
+// SelectSendable is the query of Sendable.
+const SelectSendable = selectSendable

@@ -29,9 +29,9 @@ func refer(ctx context.Context, tx *sql.Tx, own bool, id alert.ID, version int, 
 	}
 	key := []any{string(r.Originator), string(id), version, digest}
 	if _, err := tx.ExecContext(ctx, "INSERT INTO feedback (originator, id, version, digest, own, act, about_originator, about_id,"+
-		" precedence, due, expires, written_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+		" precedence, due, expires, written_by, published) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
 		append(key, own, string(r.Re.Act), string(r.Re.Originator), string(r.Re.Alert), string(r.Re.Precedence), r.Re.Due,
-			r.Expires, r.By)...); err != nil {
+			r.Expires, r.By, string(r.Re.Published))...); err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}
 	for _, m := range r.Asked {

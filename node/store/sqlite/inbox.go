@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/crypto/shroud"
 	"github.com/entente-hub/entente/node/store"
 )
 
@@ -57,7 +58,7 @@ func insertItem(ctx context.Context, tx *sql.Tx, i store.Item) error {
 	if i.Delivery == nil {
 		return changeOne(ctx, tx, "INSERT INTO inbox (seq, digest, received_at) VALUES (?, ?, ?)", i.Seq, i.Digest, micros(i.ReceivedAt))
 	}
-	key, sealed, err := shroud(ctx, tx, 0, i.Delivery)
+	key, sealed, err := enshroud(ctx, tx, 0, i.Delivery)
 	if err != nil {
 		return err
 	}
@@ -66,7 +67,10 @@ func insertItem(ctx context.Context, tx *sql.Tx, i store.Item) error {
 		string(i.Originator), string(i.ID), i.Version, i.SignedDigest, string(i.Recall), i.Kept, i.Due); err != nil {
 		return err
 	}
-	return referReceived(ctx, tx, i)
+	if err := referReceived(ctx, tx, i); err != nil {
+		return err
+	}
+	return delegate(ctx, tx, false, i.ID, i.SignedDigest, i.Delegating)
 }
 
 // blob keeps a nil slice from becoming NULL.
@@ -106,8 +110,10 @@ func (s *Store) Deliveries(ctx context.Context, after int64, limit int) ([]store
 
 // Received implements store.Store.
 func (s *Store) Received(ctx context.Context, originator alert.MemberID, id alert.ID, version int) (*store.Item, error) {
+	// The cast keeps SQLite from planning the query anew whenever the number is another
+	// than the time before: it guesses by small integers how many rows there are.
 	i, err := scanItem(s.read.QueryRowContext(ctx, selectItems+" WHERE i.originator = ? AND i.id = ?"+
-		" AND i.version = ? ORDER BY i.seq DESC LIMIT 1", string(originator), string(id), version))
+		" AND i.version = CAST(? AS INTEGER) ORDER BY i.seq DESC LIMIT 1", string(originator), string(id), version))
 	if err != nil {
 		return nil, notFound(err)
 	}
@@ -126,7 +132,7 @@ func scanItem(row scanner) (store.Item, error) {
 	var key, sealed []byte
 	err := row.Scan(&i.Seq, &i.Digest, &at, &sealed, &i.Originator, &i.ID, &i.Version, &i.SignedDigest,
 		&i.Recall, &i.Kept, &i.Due, &key, &i.Previous, &i.Latest, &i.Ended)
-	i.ReceivedAt, i.Delivery = fromMicros(at), unseal(key, sealed)
+	i.ReceivedAt, i.Delivery = fromMicros(at), shroud.Open(key, sealed)
 	return i, err
 }
 

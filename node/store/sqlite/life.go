@@ -59,7 +59,7 @@ func erase(ctx context.Context, tx *sql.Tx, e store.Erase) error {
 		if err := tx.QueryRowContext(ctx, "SELECT key FROM inbox WHERE seq = ?", x.Seq).Scan(&key); err != nil {
 			return fmt.Errorf("sqlite: %w", err)
 		}
-		key, sealed, err := shroud(ctx, tx, key, i.Delivery)
+		key, sealed, err := enshroud(ctx, tx, key, i.Delivery)
 		if err != nil {
 			return err
 		}

@@ -43,7 +43,11 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{write: f.Write, read: f.Read}, nil
+	s := &Store{write: f.Write, read: f.Read}
+	if err := s.readRecalls(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
 // inTx runs f in one transaction on the writing connection. An error of f's is

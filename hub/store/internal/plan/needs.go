@@ -29,6 +29,8 @@ type Needs struct {
 	Proposals  []string // digests
 	Bundles    []string // digests
 	Purges     []PurgeKey
+	Used       []alert.MemberID
+	Runs       []store.Run // of the log, to be trimmed
 	Settled    bool
 }
 
@@ -42,7 +44,7 @@ func NeedsOf(writes []store.Write) (Needs, error) {
 		}
 	}
 	return Needs{s.alerts.list, s.ends.list, s.rows.list, s.labels.list, s.feeds.list, s.deliveries.list, s.items.list,
-		s.statements.list, s.claims.list, s.proposals.list, s.bundles.list, s.purges.list, s.settled}, nil
+		s.statements.list, s.claims.list, s.proposals.list, s.bundles.list, s.purges.list, s.used.list, s.runs.list, s.settled}, nil
 }
 
 // set keeps distinct values in the order in which they came.
@@ -76,6 +78,8 @@ type sets struct {
 	proposals  set[string]
 	bundles    set[string]
 	purges     set[PurgeKey]
+	used       set[alert.MemberID]
+	runs       set[store.Run]
 	settled    bool
 }
 
@@ -121,6 +125,15 @@ func (s *sets) add(w *store.Write) error {
 		n++
 		err = s.purge(w.Purge)
 	}
+	if w.Trim != nil {
+		n++
+		err = s.trim(w)
+	}
+	for _, leaf := range w.Entries {
+		if len(leaf) == 0 {
+			return fmt.Errorf("empty audit entry")
+		}
+	}
 	if n > 1 {
 		return fmt.Errorf("%d changes in one write", n)
 	}
@@ -137,6 +150,7 @@ func (s *sets) accept(a *store.Accept) error {
 	if err := s.version(a); err != nil {
 		return err
 	}
+	s.used.add(a.Originator)
 	for _, p := range a.Portions {
 		if err := names(string(p.ID)); err != nil {
 			return err
@@ -212,6 +226,12 @@ func (s *sets) statement(st *store.Statement) error {
 	}
 	if st.Revision < 1 {
 		return fmt.Errorf("revision %d", st.Revision)
+	}
+	if st.Of != "" {
+		if err := names(string(st.Of)); err != nil {
+			return err
+		}
+		s.used.add(st.Of)
 	}
 	s.statements.add(StatementKey{st.Type, st.Subject, st.Revision})
 	if st.Revision > 1 {

@@ -26,6 +26,7 @@ type planner struct {
 	altered   set[*AlertRow]
 	audiences audiences
 	proposals proposals
+	used      used
 }
 
 // Decide applies the writes to the state in order. The writes must be those
@@ -46,6 +47,7 @@ func Decide(writes []store.Write, s *State) *Changes {
 	p.out.Altered = p.altered.list
 	p.out.Audiences = p.audiences.labels
 	p.proposals.changes(p.out)
+	p.out.Used = p.used.changes()
 	p.out.New = s.Head
 	return p.out
 }
@@ -74,6 +76,8 @@ func (p *planner) apply(i int, w *store.Write) store.Result {
 		outcome = p.erase(w.Erase)
 	case w.Purge != nil:
 		outcome = p.purge(w.Purge)
+	case w.Trim != nil:
+		outcome = p.trim(w.Trim)
 	}
 	if outcome != store.Done {
 		return store.Result{Outcome: outcome, Index: -1}
@@ -115,12 +119,16 @@ func (p *planner) accept(i int, w *store.Write) store.Result {
 	} else if a.Previous != "" {
 		return store.Result{Outcome: store.Gap, Index: -1}
 	}
+	if !p.fits(a) {
+		return store.Result{Outcome: store.Full, Index: -1}
+	}
 	r := p.done(w)
 	p.Head.Alerts++
 	added := &NewAlert{Row: p.Head.Alerts, Alert: a.Alert}
 	added.LogIndex = r.Index
 	row := &AlertRow{AlertKey: key, Row: added.Row, Digest: a.Digest, SignedDigest: a.SignedDigest,
-		EraseAt: a.EraseAt, Recall: a.Recall, added: added}
+		EraseAt: a.EraseAt, Recall: a.Recall, Size: int64(len(a.Token)), added: added}
+	p.live(row, +1)
 	p.Alerts[key], p.Rows[row.Row] = row, row
 	p.out.Alerts = append(p.out.Alerts, added)
 	p.portions(a)
@@ -272,6 +280,12 @@ func (p *planner) statement(st *store.Statement) store.Outcome {
 	}
 	if st.Previous != previous {
 		return store.Gap
+	}
+	if st.Of != "" && st.Revision == 1 {
+		if st.Quota != 0 && p.State.Used[st.Of].Statements >= st.Quota {
+			return store.Full
+		}
+		p.use(st.Of, store.Used{Statements: 1})
 	}
 	stored := *st
 	p.Head.Statements++

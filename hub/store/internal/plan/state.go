@@ -44,6 +44,7 @@ type PurgeKey struct {
 	Recipient alert.MemberID
 	Cause     string
 	Portions  string
+	At        int64
 }
 
 // StatementKey names one revision of a statement.
@@ -75,6 +76,8 @@ type State struct {
 	Proposals  map[string]ProposalRow
 	Bundles    map[string]BundleRow // by digest
 	Purges     map[PurgeKey]bool
+	Used       map[alert.MemberID]store.Used
+	Kept       map[store.Run]int64 // how many leaves of the run are not trimmed
 	Settled    store.Settled
 
 	ofAlert map[int64][]*Delivery // Deliveries by Delivery.Alert
@@ -94,6 +97,8 @@ func NewState() *State {
 		Proposals:  make(map[string]ProposalRow),
 		Bundles:    make(map[string]BundleRow),
 		Purges:     make(map[PurgeKey]bool),
+		Kept:       make(map[store.Run]int64),
+		Used:       make(map[alert.MemberID]store.Used),
 		ofAlert:    make(map[int64][]*Delivery),
 	}
 }
@@ -132,7 +137,8 @@ type AlertRow struct {
 	EraseAt      int64
 	Over         bool // store.Due.Over
 	Recall       bool
-	Ended        bool // a later version is stored
+	Ended        bool  // a later version is stored
+	Size         int64 // of its token, in bytes
 
 	token  *string   // what this group puts in the token's place
 	stored int64     // what EraseAt was when it was read
@@ -235,6 +241,12 @@ type FeedRow struct {
 	store.Feed
 }
 
+// UsedRow is by how much what a member takes up changes.
+type UsedRow struct {
+	Member alert.MemberID
+	By     store.Used
+}
+
 // Changes is what a group of writes comes to. The rows are to be written in the
 // order of the fields: a delivery that moves on makes room for a fresh one of its
 // alert to its recipient, and Acked and Lost may name rows of both.
@@ -259,6 +271,8 @@ type Changes struct {
 	Proposals  []NewProposal  // new, or in place of what is stored
 	Bundles    []NewBundle    // new, or in place of what is stored; each digest once
 	Purges     []NewPurge
+	Used       []UsedRow
+	Trimmed    []store.Run // whose leaves are all there
 	Settled    *store.Settled
 }
 

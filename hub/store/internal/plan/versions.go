@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -60,7 +61,7 @@ func (s *sets) purge(p *store.Purge) error {
 }
 
 func purgeKey(p *store.Purge) PurgeKey {
-	return PurgeKey{AlertKey{p.Originator, p.ID, p.Version}, p.Recipient, p.Cause, p.Portions}
+	return PurgeKey{AlertKey{p.Originator, p.ID, p.Version}, p.Recipient, p.Cause, p.Portions, p.At}
 }
 
 // end ends the versions before an accepted one, and returns who holds any of them.
@@ -78,17 +79,26 @@ func (p *planner) end(a *store.Accept, before *AlertRow) (holders set[alert.Memb
 			p.move(d, store.Dropped)
 		}
 	}
+	for _, row := range p.endedBy(a) {
+		p.live(row, -1)
+		row.EraseAt, row.Over = min(row.EraseAt, cmp.Or(a.EndsAt, a.AcceptedAt)), true
+		p.alter(row)
+	}
+	return holders
+}
+
+// endedBy returns the versions whose content an accepted one ends.
+func (p *planner) endedBy(a *store.Accept) (rows []*AlertRow) {
 	if a.Keep {
-		return holders
+		return nil
 	}
 	for v := a.Version - 1; v >= 1; v-- {
 		row := p.Alerts[AlertKey{a.Originator, a.ID, v}]
-		if row != nil && row.EraseAt != 0 && !row.Over { // nil: not read, since it is not so
-			row.EraseAt, row.Over = a.AcceptedAt, true
-			p.alter(row)
+		if row != nil && row.live() { // nil: not read, since it is not so
+			rows = append(rows, row)
 		}
 	}
-	return holders
+	return rows
 }
 
 // alter notes that an alert's row has changed.
@@ -110,7 +120,9 @@ func (p *planner) erase(e *store.Erase) store.Outcome {
 		return store.Stale
 	}
 	token := e.Token
-	row.EraseAt, row.token = e.EraseAt, &token
+	p.live(row, -1)
+	row.EraseAt, row.token, row.Size = e.EraseAt, &token, int64(len(token))
+	p.live(row, +1)
 	p.alter(row)
 	return store.Done
 }

@@ -1,0 +1,36 @@
+package sqlite_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/node/store"
+)
+
+// TestRecallBecomesUrgent: a recall goes first as soon as what it takes back has been
+// accepted, however much is queued in between and is not taken.
+func TestRecallBecomesUrgent(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "node.db"))
+	for n := range 4 {
+		must(t, s.Enqueue(ctx, outgoing(n)))
+	}
+	next, recall := outgoing(1), outgoing(0)
+	next.Version, recall.Version, recall.Recall = 2, 2, &alert.Recall{Mode: alert.Purge, Reason: "x"}
+	must(t, s.Enqueue(ctx, next))
+	must(t, s.Enqueue(ctx, recall))
+	first := func(want store.Outgoing) {
+		t.Helper()
+		list, err := s.Sendable(ctx, 1)
+		must(t, err)
+		if len(list) != 1 || list[0].ID != want.ID || list[0].Version != want.Version {
+			t.Errorf("%+v goes first", list)
+		}
+	}
+	first(outgoing(0))
+	accepted := store.Settlement{State: store.Accepted, Receipt: "r"}
+	must(t, s.Settle(ctx, outgoing(1).ID, 1, accepted)) // a version that follows keeps its place
+	first(outgoing(0))
+	must(t, s.Settle(ctx, outgoing(0).ID, 1, accepted))
+	first(recall)
+}
