@@ -193,6 +193,10 @@ var logMutations = []mutation{
 	{"something was refused without a reason", func(f forged) {
 		f.appended(map[string]any{"kind": "refusal", "actor": "XA", "problem": "urn:entente:problem:malformed"})
 	}, []string{refusalOdd}},
+	{"what was accepted had been refused, and no answer was lost", func(f forged) {
+		_, _, e := f.entryOf("admission", "", nil)
+		f.appended(map[string]any{"kind": "refusal", "actor": e.Actor, "problem": "urn:entente:problem:expired", "alert": e.Alert})
+	}, []string{refusalOdd}},
 	{"a checkpoint that a member was given is forged", func(f forged) {
 		files, err := filepath.Glob(filepath.Join(f.dir, "notes", "*"))
 		if err != nil || len(files) == 0 {

@@ -99,3 +99,11 @@ func TestScanner(t *testing.T) {
 		}
 	}
 }
+
+// TestDuring: who adds to the worlds of a place changes no other place's.
+func TestDuring(t *testing.T) {
+	h := &history{entered: []int64{1, 3}, worlds: []*world{{pos: 1}, {pos: 2}, {pos: 3}}}
+	if list := append(h.during(1), &world{pos: 9}); len(list) != 3 || h.worlds[2].pos != 3 {
+		t.Errorf("%d worlds, and the last is %d", len(list), h.worlds[2].pos)
+	}
+}
