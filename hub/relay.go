@@ -212,7 +212,7 @@ func (h *Hub) prepare(ctx context.Context, s *state, member alert.MemberID, pend
 // version; nil: nothing, or nothing that it still holds.
 func (h *Hub) held(ctx context.Context, recipient alert.MemberID, alertRow int64) ([]feed.Release, error) {
 	d, err := h.Store.Held(ctx, recipient, alertRow)
-	if errors.Is(err, store.ErrNotFound) || err == nil && d.Lost {
+	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	} else if err != nil {
 		return nil, unavailable(err)

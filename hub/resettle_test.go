@@ -266,6 +266,31 @@ func TestLostAnswerComesOnce(t *testing.T) {
 	w.verifyLog()
 }
 
+// TestLostUpgrade: what was served again without content takes nothing from what came
+// before it: of that nothing comes twice.
+func TestLostUpgrade(t *testing.T) {
+	w := newWorld(t)
+	w.submitTo(w.Hub, w.suspension(true))
+	w.settle()
+	w.publish("XA", w.sign(w.compose("XA", label("XB"), bilateral())))
+	w.has(w.newer("XB", 0), map[alert.PortionID]feed.Kind{"p1": feed.Content})
+	w.submitTo(w.Hub, w.suspension(false))
+	w.settle()
+	all := map[alert.PortionID]feed.Kind{"p1": feed.Content, "p2": feed.Content}
+	w.has(w.newer("XB", 1), all) // the answer is lost
+	w.submitTo(w.Hub, w.suspension(true))
+	w.settle()
+	if page := w.poll("XB", 1); len(page.Items) != 1 || page.Items[0].Delivery != nil {
+		t.Fatalf("under the suspension XB finds %s", encode(t, page.Items))
+	}
+	if page := w.poll("XB", 2); len(page.Items) != 0 {
+		t.Fatalf("XB, who holds it, gets %s", encode(t, page.Items))
+	}
+	w.submitTo(w.Hub, w.suspension(false))
+	w.has(w.newer("XB", 2), all)
+	w.verifyLog()
+}
+
 // TestLabelThatNothingStoodUnder: a pass goes over labels under which something stands. What
 // is published later under one that it passed over was decided by rules of which that label
 // tells nothing; a change back brings it all the same.

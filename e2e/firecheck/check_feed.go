@@ -100,7 +100,8 @@ func (c *checker) checkInbox(m string) {
 			c.rep.find(order, "%s is %v, after version %d", where, i.name, latest[k])
 		}
 		latest[k] = max(latest[k], i.name.ver)
-		if had := seen[i.name]; len(had) > 0 && !brings(i.all(), had) {
+		had := slices.DeleteFunc(slices.Clone(seen[i.name]), func(b *item) bool { return c.askedAgain(m, b, es[0]) })
+		if len(had) > 0 && !brings(i.all(), had) {
 			c.rep.find(twice, "%s is %v, which was delivered before with all of it", where, i.name)
 		}
 		seen[i.name] = append(seen[i.name], i)
@@ -115,6 +116,24 @@ func (c *checker) checkInbox(m string) {
 	}
 	c.checkOrder(m)
 	c.checkEnds(m)
+}
+
+// askedAgain reports whether the hub could not tell that a member has an item, before an
+// entry that releases the same: the member, or a request of its that was held up on its way,
+// asked for it again when the rules did not give all of it.
+func (c *checker) askedAgain(m string, i *item, e *entry) bool {
+	first, v := c.log.releases[deliveryKey{m, i.seq}], c.versions[i.name]
+	if !c.hub.deliveries[m][i.seq-1].lost || len(first) == 0 || v == nil {
+		return false
+	}
+	for n := first[0].after; n <= e.after; n++ {
+		for _, w := range c.history.during(n) {
+			if !sameReleases(c.permitted(v, m, moment{w, e.index, e.seconds()}, 0), i.all()) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // brings reports whether a delivery releases anything that none before it has, on its

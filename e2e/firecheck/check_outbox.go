@@ -224,17 +224,27 @@ func (c *checker) checkAdmission(v *version, e *entry) {
 	}
 }
 
+// made returns when an entry may have been made, in milliseconds since 1970-01-01 UTC by a
+// clock that is right.
+func (c *checker) made(e *entry) []int64 {
+	out := []int64{e.At / 1000}
+	for _, f := range c.journal.faults {
+		if was := e.At/1000 - f.by*1000; f.kind == "clock-hub" && f.from <= was && was <= f.to+commitTime/1000 {
+			out = append(out, was)
+		}
+	}
+	return out
+}
+
 // judged returns when an entry may have been judged, in seconds since 1970-01-01 UTC by the
 // hub's clock: when it is dated, unless the clock was set, or set right, between the two.
 func (c *checker) judged(e *entry) []int64 {
 	out := []int64{e.seconds()}
-	for _, f := range c.journal.faults {
-		if f.kind != "clock-hub" {
-			continue
-		}
-		for _, by := range []int64{0, f.by} { // by which it is dated wrong
-			if was := e.At/1000 - by*1000; f.from <= was && was <= f.to+commitTime/1000 {
-				out = append(out, was/1000, was/1000+f.by)
+	for _, was := range c.made(e) {
+		out = append(out, was/1000)
+		for _, f := range c.journal.faults {
+			if f.kind == "clock-hub" && f.from <= was && was <= f.to+commitTime/1000 {
+				out = append(out, was/1000+f.by)
 			}
 		}
 	}

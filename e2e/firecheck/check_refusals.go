@@ -120,17 +120,21 @@ func (c *checker) whyRefused(o *outgoing, e *entry) string {
 const commitTime = 10_000_000
 
 // before returns the worlds under which a refusal may have been judged: unlike what is
-// given out, it may stand behind a statement that came in elsewhere meanwhile. Where the
-// clocks of two hubs are far apart the time between two entries says nothing.
+// given out, it may stand behind a statement that came in elsewhere meanwhile.
 func (c *checker) before(e *entry) []*world {
 	worlds := c.history.during(e.after)
-	for n := e.after; n > 1 && n > e.after-3; n-- {
-		if apart := e.At - c.log.stated[n-1].At; apart > commitTime && apart < 3600*1_000_000 {
-			break
-		}
+	for n := e.after; n > 1 && c.close(c.log.stated[n-1], e); n-- {
 		worlds = append(worlds, c.history.during(n-1)...)
 	}
 	return worlds
+}
+
+// close reports whether two entries may have been made within the time of a commit, by a
+// clock that is right.
+func (c *checker) close(a, b *entry) bool {
+	return slices.ContainsFunc(c.made(a), func(x int64) bool {
+		return slices.ContainsFunc(c.made(b), func(y int64) bool { return max(x-y, y-x) <= commitTime/1000 })
+	})
 }
 
 // whyForked explains a version that has no place: one before it is not there, or is a

@@ -46,6 +46,7 @@ type hubDelivery struct {
 		ReleasedAt int64     `json:"released_at"`
 	}
 	receipt string
+	lost    bool // it was asked for again, and served without content
 }
 
 type hubFeed struct {
@@ -211,12 +212,12 @@ func (h *hubData) readPortions(ctx context.Context, db *sql.DB, _ *Report) error
 }
 
 func (h *hubData) readDeliveries(ctx context.Context, db *sql.DB, _ *Report) error {
-	const text = "SELECT recipient, alert, seq, chain, digest, facts, receipt FROM deliveries WHERE state = 1 ORDER BY recipient, seq"
+	const text = "SELECT recipient, alert, seq, chain, digest, facts, receipt, lost FROM deliveries WHERE state = 1 ORDER BY recipient, seq"
 	err := query(ctx, db, text, func(rows *sql.Rows) error {
 		var d hubDelivery
 		var m string
 		var facts, receipt []byte
-		if err := rows.Scan(&m, &d.alert, &d.seq, &d.chain, &d.digest, &facts, &receipt); err != nil {
+		if err := rows.Scan(&m, &d.alert, &d.seq, &d.chain, &d.digest, &facts, &receipt, &d.lost); err != nil {
 			return err
 		}
 		d.receipt = string(receipt)

@@ -86,6 +86,11 @@ var inboxMutations = []mutation{
 	{"an alert was delivered twice", func(f forged) {
 		f.handOver("XB", f.item("XB", of("XC", "open")))
 	}, []string{twice, ackBad, unrecorded}},
+	{"an alert was delivered twice, and it never was withheld in between", func(f forged) {
+		i := f.item("XB", of("XC", "open"))
+		f.handOver("XB", i)
+		f.alter(f.hub(), "UPDATE deliveries SET lost = 1 WHERE recipient = 'XB' AND seq = ?", i.seq)
+	}, []string{twice, ackBad, unrecorded}},
 	{"an alert was delivered to whom it is not permitted", func(f forged) {
 		f.handOver("XD", f.item("XB", of("XA", "river")))
 	}, []string{released, ackBad, unrecorded}},

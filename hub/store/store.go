@@ -79,7 +79,8 @@ type Store interface {
 	Unsettled(ctx context.Context, at, since, after int64, limit int) ([]Unsettled, error)
 
 	// Held returns the delivery of an alert version that was handed over to the
-	// recipient last, or ErrNotFound. alertRow is Delivery.AlertRow.
+	// recipient last, of those that are not Delivery.Lost, or ErrNotFound. alertRow
+	// is Delivery.AlertRow.
 	Held(ctx context.Context, recipient alert.MemberID, alertRow int64) (*Delivery, error)
 
 	// Due returns up to limit alerts of which something is to be erased by a moment,

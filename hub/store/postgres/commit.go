@@ -79,16 +79,22 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 func (s *Store) commit(ctx context.Context, writes []store.Write, needs plan.Needs) (_ *plan.Changes, err error) {
-	tx, err := s.pool.Begin(ctx)
+	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
+		return nil, err
+	}
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		conn.Release()
 		return nil, err
 	}
 	finishing := false
 	defer func() {
-		if finishing { // the transaction is finish's
+		if finishing { // transaction and connection are finish's
 			return
 		}
 		rollback := tx.Rollback(context.WithoutCancel(ctx))
+		conn.Release()
 		if err == nil && !errors.Is(rollback, pgx.ErrTxClosed) {
 			err = rollback
 		}
@@ -105,7 +111,7 @@ func (s *Store) commit(ctx context.Context, writes []store.Write, needs plan.Nee
 		// What was found is answered for like what is written. The lock on the head
 		// makes this a commit that waits for stable storage.
 		finishing = true
-		return c, s.finish(ctx, tx)
+		return c, s.finish(ctx, conn, tx)
 	}
 	hashes, err := s.edge.Append(c, tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
 		return readHashes(ctx, tx, indexes)
@@ -117,7 +123,7 @@ func (s *Store) commit(ctx context.Context, writes []store.Write, needs plan.Nee
 		return nil, err
 	}
 	finishing = true
-	return c, s.finish(ctx, tx)
+	return c, s.finish(ctx, conn, tx)
 }
 
 // readState locks the head and then, in the same round trip, reads what the

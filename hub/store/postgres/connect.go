@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // dialTime is how long one server may take until a connection to it can be relied
@@ -96,17 +97,19 @@ func confirmed(conn *pgconn.PgConn, commit func() error) error {
 // finish commits, and waits for that until ctx ends. The commit itself goes on then:
 // a server that is told to stop waiting for its standby lets everybody see what the
 // standby does not have. For as long as it waits nobody does, and the next commit
-// waits for the head's lock behind it. Close leaves it behind.
-func (s *Store) finish(ctx context.Context, tx pgx.Tx) error {
+// waits for the head's lock behind it. Close leaves it behind. The connection is given
+// back when the server's warning has been looked for: the next commit on it forgets it.
+func (s *Store) finish(ctx context.Context, c *pgxpool.Conn, tx pgx.Tx) error {
 	done := make(chan error, 1)
 	s.commits.Go(func() {
-		conn := tx.Conn().PgConn()
+		conn := c.Conn().PgConn()
 		stop := context.AfterFunc(s.abandon, func() { _ = conn.Conn().Close() }) // ends the wait below
-		defer stop()
 		err := confirmed(conn, func() error { return tx.Commit(context.WithoutCancel(ctx)) })
 		if errors.Is(err, errUnconfirmed) {
 			s.pool.Reset() // the connections that can see it already
 		}
+		stop()
+		c.Release()
 		done <- err
 	})
 	select {

@@ -18,7 +18,7 @@ var Sorting = map[string]bool{unsettledSQL: true, holdersSQL: true, purgesSQL: t
 // Queries are the statements about what stands and what ends, and the indexes with which each
 // must begin.
 var Queries = map[string]string{
-	selectDeliveries + lastHanded + " AND a.id = $2":                                                     "alerts_pkey",
+	selectDeliveries + lastHeld + " AND a.id = $2":                                                       "alerts_pkey",
 	selectDeliveries + lastHanded + " AND a.originator = $2 AND a.alert = $3 AND a.version = $4::bigint": "alerts_alert_originator_version_key",
 	pendingSQL:       "deliveries_pending alerts_pkey alerts_alert_originator_version_key",
 	deliveredSQL:     "deliveries_seq alerts_pkey alerts_alert_originator_version_key",

@@ -26,9 +26,10 @@ const (
 		" FROM deliveries d JOIN alerts a ON a.id = d.alert WHERE "
 	pendingSQL   = selectDeliveries + "d.recipient = $1 AND d.state = 0 ORDER BY d.id LIMIT $2"
 	deliveredSQL = selectDeliveries + "d.recipient = $1 AND d.seq > $2 ORDER BY d.seq LIMIT $3"
-	// lastHanded finds the row by its alert: a recipient's feed is never walked.
-	lastHanded = "d.id = (SELECT e.id FROM deliveries e WHERE e.alert = a.id AND e.recipient = $1" +
-		" AND e.seq IS NOT NULL ORDER BY e.seq DESC LIMIT 1)"
+	// handed finds the row by its alert: a recipient's feed is never walked.
+	handed     = "d.id = (SELECT e.id FROM deliveries e WHERE e.alert = a.id AND e.recipient = $1 AND e.seq IS NOT NULL"
+	lastHanded = handed + " ORDER BY e.seq DESC LIMIT 1)"
+	lastHeld   = handed + " AND NOT e.lost ORDER BY e.seq DESC LIMIT 1)"
 )
 
 // querier is a pool or a transaction.
@@ -164,7 +165,7 @@ func (s *Store) DeliveryOf(ctx context.Context, recipient, originator alert.Memb
 
 // Held implements store.Store.
 func (s *Store) Held(ctx context.Context, recipient alert.MemberID, alertRow int64) (*store.Delivery, error) {
-	return s.delivery(ctx, lastHanded+" AND a.id = $2", string(recipient), alertRow)
+	return s.delivery(ctx, lastHeld+" AND a.id = $2", string(recipient), alertRow)
 }
 
 // delivery reads the delivery for which a condition holds.

@@ -25,12 +25,12 @@ const (
 		" coalesce(d.digest, ''), d.facts, d.receipt IS NOT NULL, d.renewed, d.follows, d.lost"
 	selectDeliveries = "SELECT " + deliveryColumns + ", " + ended + ", " + alertColumns +
 		" FROM deliveries d JOIN alerts a ON a.id = d.alert WHERE "
-	pendingSQL    = selectDeliveries + "d.recipient = ? AND d.state = 0 ORDER BY d.id LIMIT ?"
-	deliveredSQL  = selectDeliveries + "d.recipient = ? AND d.seq > ? ORDER BY d.seq LIMIT ?"
-	lastHandedSQL = "d.id = (SELECT e.id FROM deliveries e WHERE e.alert = a.id AND e.recipient = ?" +
-		" AND e.seq IS NOT NULL ORDER BY e.seq DESC LIMIT 1)"
-	deliveryOfSQL  = selectDeliveries + lastHandedSQL + " AND a.originator = ? AND a.alert = ? AND a.version = ?"
-	heldSQL        = selectDeliveries + lastHandedSQL + " AND a.id = ?"
+	pendingSQL     = selectDeliveries + "d.recipient = ? AND d.state = 0 ORDER BY d.id LIMIT ?"
+	deliveredSQL   = selectDeliveries + "d.recipient = ? AND d.seq > ? ORDER BY d.seq LIMIT ?"
+	handedToSQL    = "d.id = (SELECT e.id FROM deliveries e WHERE e.alert = a.id AND e.recipient = ? AND e.seq IS NOT NULL"
+	lastSQL        = " ORDER BY e.seq DESC LIMIT 1)"
+	deliveryOfSQL  = selectDeliveries + handedToSQL + lastSQL + " AND a.originator = ? AND a.alert = ? AND a.version = ?"
+	heldSQL        = selectDeliveries + handedToSQL + " AND NOT e.lost" + lastSQL + " AND a.id = ?"
 	originatorsSQL = "SELECT a.id, a.alert, a.originator FROM alerts a WHERE a.alert IN (SELECT value FROM json_each(?))"
 	statementsSQL  = "SELECT position, type, subject, revision, digest, previous, raw FROM statements" +
 		" WHERE position > ? ORDER BY position LIMIT ?"
