@@ -64,7 +64,7 @@ func TestReplay(t *testing.T) {
 	if again := w.publish("XA", token); again != receipt {
 		t.Error("the receipt is lost once the alert has expired")
 	}
-	w.refused(problem.Conflict, "XA", func() error {
+	w.refused(problem.Expired, "XA", func() error {
 		_, err := w.Publish(t.Context(), "XA", w.sign(a))
 		return err
 	})

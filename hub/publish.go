@@ -14,7 +14,6 @@ import (
 	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/crypto/keys"
-	"github.com/entente-hub/entente/crypto/sdjwt"
 	"github.com/entente-hub/entente/hub/store"
 	"github.com/entente-hub/entente/policies"
 	"github.com/entente-hub/entente/trust"
@@ -23,7 +22,7 @@ import (
 // Publish takes in one version of an alert from the member that the connection
 // proved, and returns the signed receipt: from then on the alert, its
 // deliveries and their audit entries are on stable storage. The same bytes
-// again have the same receipt. Errors are *problem.Error.
+// again have the same receipt, or are refused again. Errors are *problem.Error.
 func (h *Hub) Publish(ctx context.Context, member alert.MemberID, token string) (string, error) {
 	s, err := h.current(ctx)
 	if err != nil {
@@ -41,7 +40,13 @@ func (h *Hub) Publish(ctx context.Context, member alert.MemberID, token string) 
 			return "", nerr
 		}
 		if newer == s {
-			return "", h.refuse(ctx, string(member), about, err)
+			receipt, err := h.refuseAlert(ctx, s, member, token, about, err)
+			if !errors.Is(err, errStale) {
+				return receipt, err
+			}
+			if newer, err = h.newer(ctx); err != nil {
+				return "", err
+			}
 		}
 		s = newer
 	}
@@ -55,13 +60,11 @@ var errStale = problem.New(problem.Unavailable, "the statements have changed mea
 func (h *Hub) publish(ctx context.Context, s *state, member alert.MemberID, token string) (string, *audit.Alert, error) {
 	a, err := h.verify(s, member, token)
 	if err != nil {
-		receipt, err := h.acceptedBefore(ctx, member, token, err)
-		return receipt, nil, err
+		return "", nil, err
 	}
 	row := alertRow(a, token)
 	if err := h.admit(ctx, s, a); err != nil {
-		receipt, err := h.again(ctx, row, err)
-		return receipt, named(row), err
+		return "", named(row), err
 	}
 	in, err := h.accept(ctx, s, a, row)
 	if err != nil {
@@ -102,6 +105,8 @@ func (h *Hub) concluded(ctx context.Context, in intake, res store.Result) (strin
 		row = *res.Prior
 	case store.Stale:
 		return "", errStale
+	case store.Refused:
+		return "", h.refusedBefore(ctx, res.Index)
 	case store.Full:
 		return "", h.full(row.Originator, "%d alerts that have not ended, or %d bytes; what ends or is recalled makes room", h.Quotas.Alerts, h.Quotas.Bytes)
 	case store.Gap:
@@ -141,11 +146,8 @@ func (h *Hub) verify(s *state, member alert.MemberID, token string) (*trust.Veri
 
 // admit judges times and admission policy.
 func (h *Hub) admit(ctx context.Context, s *state, a *trust.VerifiedAlert) error {
-	switch err := a.CheckTimes(h.Now()); {
-	case errors.Is(err, alert.ErrExpired):
-		return problem.New(problem.Expired, "%w", err)
-	case errors.Is(err, alert.ErrNotYetValid):
-		return problem.New(problem.NotYetValid, "%w", err)
+	if err := a.CheckTimes(h.Now()); err != nil {
+		return h.untimely(ctx, err)
 	}
 	if err := h.refers(ctx, a); err != nil {
 		return err
@@ -178,44 +180,6 @@ func notAdmitted(portions []alert.Portion, refusals []policies.Refusal) error {
 	slices.Sort(e.Codes)
 	e.Codes = slices.Compact(e.Codes)
 	return e
-}
-
-// acceptedBefore is again for an alert that does not verify any more, as when its
-// key has been revoked since: what it says of itself is believed only as far as
-// to find the same bytes among the member's own.
-func (h *Hub) acceptedBefore(ctx context.Context, member alert.MemberID, token string, refusal error) (string, error) {
-	parsed, err := sdjwt.Parse(token)
-	if err != nil {
-		return "", refusal
-	}
-	p, err := alert.ParsePayload(parsed.Payload)
-	if err != nil || p.Issuer != member {
-		return "", refusal
-	}
-	prior, err := h.Store.Alert(ctx, member, p.Subject, p.Version)
-	switch {
-	case errors.Is(err, store.ErrNotFound) || err == nil && prior.Digest != sha256.Sum256([]byte(token)):
-		return "", refusal
-	case err != nil:
-		return "", unavailable(err)
-	}
-	return h.receipt(ctx, *prior)
-}
-
-// again answers a refusal with the receipt where the very same bytes were
-// accepted before: what was admitted once does not become a failure by being
-// sent twice.
-func (h *Hub) again(ctx context.Context, row store.Alert, refusal error) (string, error) {
-	prior, err := h.Store.Alert(ctx, row.Originator, row.ID, row.Version)
-	switch {
-	case err == nil && prior.Digest == row.Digest:
-		return h.receipt(ctx, *prior)
-	case err == nil:
-		refusal = conflict(row)
-	case !errors.Is(err, store.ErrNotFound):
-		return "", unavailable(err)
-	}
-	return "", refusal
 }
 
 // accept decides every portion and makes the write that stores it all.

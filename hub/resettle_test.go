@@ -18,6 +18,7 @@ import (
 // under the rules of this moment.
 func (w *world) settle() {
 	w.Helper()
+	w.Ready(w.Context()) // another hub may have taken in the last statement
 	deadline := time.Now().Add(time.Minute)
 	for {
 		var last int64

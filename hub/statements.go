@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"time"
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/audit"
@@ -218,33 +217,4 @@ func (h *Hub) entry(e audit.Entry) []byte {
 	e.Salt = rand.Text()
 	e.At = h.Now().UnixMicro()
 	return e.Leaf()
-}
-
-// isJudgement tells a refusal from a fault.
-func isJudgement(err error) bool {
-	kind := problem.KindOf(err)
-	return kind != problem.Unavailable && kind != problem.Internal && kind != problem.RateLimited
-}
-
-// Refuse records what was refused to a member before it came here, and returns
-// it: see refuse.
-func (h *Hub) Refuse(ctx context.Context, member alert.MemberID, refusal error) error {
-	return h.refuse(ctx, string(member), nil, refusal)
-}
-
-// refuse records a refusal and returns it. Where it can not be recorded the
-// caller learns only that the hub is unavailable: nothing leaves no trace.
-func (h *Hub) refuse(ctx context.Context, actor string, a *audit.Alert, refusal error) error {
-	if !isJudgement(refusal) {
-		return refusal
-	}
-	kind := problem.KindOf(refusal)
-	e := audit.Entry{Kind: audit.Refusal, Actor: actor, Alert: a, Problem: kind.Type(), Codes: codesOf(refusal)}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	if _, err := h.ledger.commit(ctx, store.Write{Entries: [][]byte{h.entry(e)}}); err != nil {
-		return err
-	}
-	h.Metrics.refused(kind)
-	return refusal
 }

@@ -97,7 +97,12 @@ func oneByOne[T any](ctx context.Context, list []T, send func(context.Context, [
 	return nil
 }
 
+// ackRefused reports whether an acknowledgement, or a purge receipt, has been refused for good.
+func ackRefused(err error) bool {
+	return err != nil && slices.Contains(ackRefusals, problem.KindOf(err))
+}
+
 // refusedForGood reports whether the hub has refused messages, and will again.
 func refusedForGood(ctx context.Context, err error) bool {
-	return slices.Contains(ackRefusals, problem.KindOf(err)) && ctx.Err() == nil
+	return ackRefused(err) && ctx.Err() == nil
 }

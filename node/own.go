@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/entente-hub/entente/api/federation"
 	"github.com/entente-hub/entente/api/problem"
@@ -71,7 +70,7 @@ func (n *Node) undecided(ctx context.Context, t federation.StatementType, subjec
 // error of another kind it stays stored.
 func (n *Node) sendOwn(ctx context.Context, raw []byte) error {
 	err := n.Hub.SubmitStatement(ctx, raw)
-	if err != nil && !slices.Contains(definite, problem.KindOf(err)) {
+	if err != nil && !final(err) {
 		wake(n.woken.statements)
 		return err
 	}
@@ -109,7 +108,7 @@ func (n *Node) resend(ctx context.Context) error {
 			continue
 		}
 		err := n.sendOwn(ctx, raw)
-		if err != nil && !slices.Contains(definite, problem.KindOf(err)) {
+		if err != nil && !final(err) {
 			return err
 		}
 		if err != nil {

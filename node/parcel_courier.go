@@ -143,7 +143,7 @@ func (p *player) queues(ctx context.Context) error {
 			list, err = p.batch(ctx, part.Kind, texts, p.Hub.Purged, &p.trip.Purges)
 		case parcel.Submissions:
 			submit := func(ctx context.Context, one []string) error { return p.Hub.SubmitStatement(ctx, []byte(one[0])) }
-			list, err = p.oneByOne(ctx, part.Kind, texts, submit, definite, &p.trip.Submissions)
+			list, err = p.oneByOne(ctx, part.Kind, texts, submit, final, &p.trip.Submissions)
 		}
 		if err != nil {
 			return err
@@ -174,7 +174,7 @@ func (p *player) alerts(ctx context.Context, tokens []string) (list []parcel.Out
 		switch {
 		case err == nil:
 			p.trip.Accepted++
-		case slices.Contains(definite, problem.KindOf(err)):
+		case final(err):
 			p.trip.Refused++
 			if readErr == nil {
 				p.refused[a.Subject] = true
@@ -202,7 +202,7 @@ func (p *player) batch(ctx context.Context, kind parcel.Kind, texts []string, se
 	}
 	err := p.again(ctx, func() error { return send(ctx, texts) })
 	if err != nil {
-		return p.oneByOne(ctx, kind, texts, send, ackRefusals, n)
+		return p.oneByOne(ctx, kind, texts, send, ackRefused, n)
 	}
 	*n += int64(len(texts))
 	var list []parcel.Outcome
@@ -214,7 +214,7 @@ func (p *player) batch(ctx context.Context, kind parcel.Kind, texts []string, se
 
 // oneByOne hands over one after the other. A refusal for good is written down.
 func (p *player) oneByOne(ctx context.Context, kind parcel.Kind, texts []string, send func(context.Context, []string) error,
-	final []problem.Kind, n *int64) (list []parcel.Outcome, err error) {
+	refused func(error) bool, n *int64) (list []parcel.Outcome, err error) {
 	for _, text := range texts {
 		if p.stopped[kind] {
 			break
@@ -223,7 +223,7 @@ func (p *player) oneByOne(ctx context.Context, kind parcel.Kind, texts []string,
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if err != nil && !slices.Contains(final, problem.KindOf(err)) {
+		if err != nil && !refused(err) {
 			p.stop(kind, err)
 			break
 		}

@@ -202,7 +202,7 @@ func (n *Node) answersToAcks(ctx context.Context, h *recorded, out *Imported) er
 		if len(acks) == 0 {
 			continue
 		}
-		if err = n.sendAcks(ctx, acks); slices.Contains(ackRefusals, problem.KindOf(err)) && err != nil {
+		if err = n.sendAcks(ctx, acks); ackRefused(err) {
 			err = n.ackOneByOne(ctx, acks)
 		}
 		if err != nil {
@@ -224,7 +224,7 @@ func (n *Node) answersToPurges(ctx context.Context, h *recorded, out *Imported) 
 		if len(purges) == 0 {
 			continue
 		}
-		if err = n.sendPurges(ctx, purges); slices.Contains(ackRefusals, problem.KindOf(err)) && err != nil {
+		if err = n.sendPurges(ctx, purges); ackRefused(err) {
 			err = n.purgeOneByOne(ctx, purges)
 		}
 		if err != nil {

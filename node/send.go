@@ -14,15 +14,6 @@ import (
 	"github.com/entente-hub/entente/trust"
 )
 
-// definite are the kinds of problem that lie in the alert itself, so that
-// sending it again would not help. All others are tried again for ever. NotYetValid
-// is one: the clock was wrong that dated it, and by as much as it was, everything
-// behind it would have to wait.
-var definite = []problem.Kind{
-	problem.Malformed, problem.TooLarge, problem.BadSignature, problem.WrongMember, problem.Forbidden,
-	problem.NotAdmitted, problem.EgressDenied, problem.Expired, problem.NotYetValid, problem.Conflict, problem.Fork,
-}
-
 // MaxBatch is how many alerts are sent in one request: so many that the way to the hub
 // and back and a flush to stable storage on each side cost one of them little. The hub takes
 // no more.
@@ -116,7 +107,7 @@ func (n *Node) send(ctx context.Context, batch []store.Outgoing) (more bool, err
 		tokens[i] = o.Token
 	}
 	answers, err := n.Hub.PublishAll(ctx, tokens)
-	if slices.Contains(definite, problem.KindOf(err)) {
+	if final(err) {
 		if len(batch) > 1 {
 			return n.send(ctx, batch[:1])
 		}
@@ -169,11 +160,15 @@ func (n *Node) settlement(ctx context.Context, o store.Outgoing, p Published) (s
 			return store.Settlement{}, fmt.Errorf("alert %s: the hub's receipt does not hold: %w", o.ID, err)
 		}
 		return store.Settlement{State: store.Accepted, Receipt: p.Receipt}, nil
-	case slices.Contains(definite, problem.KindOf(p.Refusal)):
+	case final(p.Refusal):
 		return refused(p.Refusal), nil
 	}
 	return store.Settlement{}, p.Refusal
 }
+
+// final reports whether an alert or statement has been refused for good. After any other
+// error it is tried again for ever.
+func final(err error) bool { return problem.KindOf(err).Final() }
 
 func refused(why error) store.Settlement {
 	s := store.Settlement{State: store.Refused, Problem: problem.KindOf(why), Error: why.Error()}

@@ -173,6 +173,7 @@ type Store interface {
 // pointers is set; with none, the entries are appended unconditionally.
 type Write struct {
 	Accept    *Accept
+	Refuse    *Refuse
 	HandOver  *HandOver
 	Ack       *Ack
 	Statement *Statement
@@ -197,17 +198,18 @@ type Outcome int
 // The outcomes.
 const (
 	Done     Outcome = iota + 1
-	Replay           // Accept, Statement, Bundle: stored already with the same bytes; Ack, Purge: at all
+	Replay           // Accept, Refuse, Statement, Bundle: stored already with the same bytes; Ack, Purge: at all
 	Conflict         // Accept, Statement, Bundle: something else is stored under the same name
 	Gap              // Accept, Statement: the predecessor is missing or is another one, or a recall, which nothing but a recall follows
 	Stale            // HandOver: the feed has moved on, or a delivery is no longer pending; Proposal, Erase, Trim: see there; any: see Write.Seen
 	Unknown          // Ack, Purge: no such delivery was handed over
 	Full             // Accept, Statement: see Quota
+	Refused          // Accept: see Refuse
 )
 
 // Result is a write's outcome. Index is the log index of its first entry, -1 if
-// it appended none; on a Replay of Accept, that of the stored one, which Prior
-// holds. Woken are those, sorted, for whom an Accept made a pending delivery although
+// it appended none; on a Replay of Accept or Refuse, that of the stored alert, which Prior
+// holds; where Refused, that of the refusal. Woken are those, sorted, for whom an Accept made a pending delivery although
 // it does not name them: they hold an earlier version.
 type Result struct {
 	Outcome Outcome
@@ -236,6 +238,18 @@ type Accept struct {
 	Keep       bool             // what is stored of the versions before stays until its own time
 	EndsAt     int64            // seconds since 1970-01-01 UTC; see above
 	Quota      Quota
+}
+
+// Refuse remembers that a member's alert version was refused as it was sent: of an Accept
+// and a Refuse of the same bytes the one that comes first decides, in whichever processes
+// they are made. Its condition: these bytes are not stored as that version; else Replay. It
+// must come with an entry, and is remembered for as long as the last such entry is not
+// trimmed.
+type Refuse struct {
+	Originator alert.MemberID
+	ID         alert.ID
+	Version    int
+	Digest     [32]byte // SHA-256 of the token as sent
 }
 
 // Alert is a stored alert version.

@@ -151,6 +151,7 @@ func readState(ctx context.Context, tx pgx.Tx, n plan.Needs) (*plan.State, error
 	queueKept(b, n.Runs, s)
 	queueDocuments(b, n, s)
 	queueUsed(b, n.Used, s)
+	queueRefused(b, n.Refused, s)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return nil, fmt.Errorf("reading: %w", err)
 	}

@@ -22,6 +22,7 @@ func write(ctx context.Context, tx pgx.Tx, c *plan.Changes, hashes []tlog.Hash) 
 	w := &writer{}
 	w.log(c, hashes)
 	w.trimmed(c.Trimmed)
+	w.refused(c.Refused)
 	w.alerts(c)
 	w.altered(c.Altered)
 	w.deliveries(c)

@@ -32,6 +32,7 @@ const (
 	readUsed
 	readHash
 	readKept
+	readRefused
 	addAlert
 	addLabel
 	setAudience
@@ -55,6 +56,8 @@ const (
 	changeUsed
 	addEntry
 	trimEntries
+	dropRefused
+	setRefused
 	addHash
 	setHead
 	ops // how many
@@ -117,16 +120,20 @@ var opSQL = [ops]string{
 		" at = excluded.at, raw = excluded.raw",
 	addPurge: "INSERT INTO purges (alert, recipient, cause, portions_digest, portions, at, receipt)" +
 		" VALUES (?, ?, ?, ?, ?, ?, ?)",
-	setSettled: "UPDATE settled SET position = ?, at = ?",
-	readKept:   "SELECT count(*) FROM log_entries WHERE idx BETWEEN ? AND ? AND length(leaf) > 0",
-	addKey:     "INSERT INTO erasable_keys (n, key) VALUES (?, ?)",
-	setKey:     "UPDATE erasable_keys SET key = ? WHERE n = ?",
+	setSettled:  "UPDATE settled SET position = ?, at = ?",
+	readKept:    "SELECT count(*) FROM log_entries WHERE idx BETWEEN ? AND ? AND length(leaf) > 0",
+	readRefused: "SELECT log_index FROM refused WHERE originator = ? AND digest = ?",
+	addKey:      "INSERT INTO erasable_keys (n, key) VALUES (?, ?)",
+	setKey:      "UPDATE erasable_keys SET key = ? WHERE n = ?",
 	changeUsed: "INSERT INTO used (member, alerts, bytes, statements) VALUES (?, ?, ?, ?)" +
 		" ON CONFLICT (member) DO UPDATE SET alerts = alerts + excluded.alerts, bytes = bytes + excluded.bytes," +
 		" statements = statements + excluded.statements",
 	addEntry:    "INSERT INTO log_entries (idx, leaf) VALUES (?, ?)",
 	trimEntries: "UPDATE log_entries SET leaf = x'' WHERE idx BETWEEN ? AND ? AND length(leaf) > 0",
-	addHash:     "INSERT INTO log_hashes (idx, hash) VALUES (?, ?)",
+	dropRefused: "DELETE FROM refused WHERE log_index BETWEEN ? AND ?",
+	setRefused: "INSERT INTO refused (originator, digest, log_index) VALUES (?, ?, ?)" +
+		" ON CONFLICT (originator, digest) DO UPDATE SET log_index = excluded.log_index",
+	addHash: "INSERT INTO log_hashes (idx, hash) VALUES (?, ?)",
 	setHead: "UPDATE log_head SET size = ?, root = ?, alerts = ?, labels = ?, deliveries = ?, statements = ?," +
 		" proposals = ?, bundles = ?" +
 		" WHERE size = ? AND root = ?",

@@ -25,6 +25,14 @@ func (t *tx) write(c *plan.Changes, hashes []tlog.Hash) error {
 		if err := t.many(r.Last-r.First+1, trimEntries, r.First, r.Last); err != nil {
 			return err
 		}
+		if _, err := t.any(dropRefused, r.First, r.Last); err != nil {
+			return err
+		}
+	}
+	for _, r := range c.Refused {
+		if err := t.one(setRefused, string(r.Originator), r.Digest[:], r.Index); err != nil {
+			return err
+		}
 	}
 	if err := t.writeAlerts(c); err != nil {
 		return err

@@ -84,7 +84,9 @@ func (g *generator) group() []store.Write {
 }
 
 func (g *generator) write() store.Write {
-	switch g.IntN(21) {
+	switch g.IntN(23) {
+	case 21, 22:
+		return g.refuse()
 	case 19, 20:
 		return g.trim()
 	case 15, 16:

@@ -22,6 +22,7 @@ type model struct {
 	over       []bool // by place of the alert
 	purges     []store.Purge
 	firsts     []alert.MemberID // whose first revisions of statements are stored
+	refusals   []modelRefusal
 	leaves     [][]byte
 	trimmed    map[int64]bool // by index
 	atFirst    int64          // how many leaves there were before the group
@@ -61,6 +62,9 @@ func (m *model) apply(w store.Write) store.Result {
 	var o store.Outcome
 	switch {
 	case w.Accept != nil:
+		if index, ok := m.refusal(w.Accept); ok {
+			return store.Result{Outcome: store.Refused, Index: index}
+		}
 		prior, woken, o := m.accept(w.Accept, w.Seen)
 		if o == store.Replay {
 			return store.Result{Outcome: o, Index: prior.LogIndex, Prior: prior}
@@ -70,6 +74,8 @@ func (m *model) apply(w store.Write) store.Result {
 		}
 		done.Woken = woken
 		return done
+	case w.Refuse != nil:
+		return m.refuse(w.Refuse)
 	case w.HandOver != nil:
 		o = m.handOver(w.HandOver, w.Seen)
 	case w.Ack != nil:

@@ -40,6 +40,8 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Purge", testPurge},
 		{"Trim", testTrim},
 		{"TrimmedAdmission", testTrimmedAdmission},
+		{"Refuse", testRefuse},
+		{"RefusalTrimmed", testRefusalTrimmed},
 		{"LifeInGroup", testLifeInGroup},
 		{"Quota", testQuota},
 		{"QuotaOfStatements", testQuotaOfStatements},
@@ -58,6 +60,7 @@ func Run(t *testing.T, fresh Fresh) {
 		{"MalformedResettle", testMalformedResettle},
 		{"MalformedLife", testMalformedLife},
 		{"MalformedTrim", testMalformedTrim},
+		{"MalformedRefuse", testMalformedRefuse},
 		{"Limits", testLimits},
 		{"Bytes", testBytes},
 		{"Names", testNames},
@@ -77,6 +80,7 @@ func Run(t *testing.T, fresh Fresh) {
 		{"RacingResettles", testRacingResettles},
 		{"RacingVersions", testRacingVersions},
 		{"RacingTrims", testRacingTrims},
+		{"RacingRefusals", testRacingRefusals},
 		{"RacingOpens", testRacingOpens},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -30,6 +30,7 @@ type Needs struct {
 	Bundles    []string // digests
 	Purges     []PurgeKey
 	Used       []alert.MemberID
+	Refused    []RefusedKey
 	Runs       []store.Run // of the log, to be trimmed
 	Settled    bool
 }
@@ -44,7 +45,7 @@ func NeedsOf(writes []store.Write) (Needs, error) {
 		}
 	}
 	return Needs{s.alerts.list, s.ends.list, s.rows.list, s.labels.list, s.feeds.list, s.deliveries.list, s.items.list,
-		s.statements.list, s.claims.list, s.proposals.list, s.bundles.list, s.purges.list, s.used.list, s.runs.list, s.settled}, nil
+		s.statements.list, s.claims.list, s.proposals.list, s.bundles.list, s.purges.list, s.used.list, s.refused.list, s.runs.list, s.settled}, nil
 }
 
 // set keeps distinct values in the order in which they came.
@@ -79,6 +80,7 @@ type sets struct {
 	bundles    set[string]
 	purges     set[PurgeKey]
 	used       set[alert.MemberID]
+	refused    set[RefusedKey]
 	runs       set[store.Run]
 	settled    bool
 }
@@ -92,6 +94,10 @@ func (s *sets) add(w *store.Write) error {
 			return fmt.Errorf("accept without an audit entry")
 		}
 		err = s.accept(w.Accept)
+	}
+	if w.Refuse != nil {
+		n++
+		err = s.refuse(w)
 	}
 	if w.HandOver != nil {
 		n++
@@ -151,6 +157,7 @@ func (s *sets) accept(a *store.Accept) error {
 		return err
 	}
 	s.used.add(a.Originator)
+	s.refused.add(RefusedKey{a.Originator, a.Digest})
 	for _, p := range a.Portions {
 		if err := names(string(p.ID)); err != nil {
 			return err

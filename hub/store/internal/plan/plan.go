@@ -27,6 +27,7 @@ type planner struct {
 	audiences audiences
 	proposals proposals
 	used      used
+	refused   set[RefusedKey]
 }
 
 // Decide applies the writes to the state in order. The writes must be those
@@ -48,6 +49,7 @@ func Decide(writes []store.Write, s *State) *Changes {
 	p.out.Audiences = p.audiences.labels
 	p.proposals.changes(p.out)
 	p.out.Used = p.used.changes()
+	p.out.Refused = p.refusals()
 	p.out.New = s.Head
 	return p.out
 }
@@ -60,6 +62,8 @@ func (p *planner) apply(i int, w *store.Write) store.Result {
 		outcome = store.Stale
 	case w.Accept != nil:
 		return p.accept(i, w)
+	case w.Refuse != nil:
+		return p.refuse(i, w)
 	case w.HandOver != nil:
 		outcome = p.handOver(w.HandOver)
 	case w.Ack != nil:
@@ -100,15 +104,13 @@ func (p *planner) accept(i int, w *store.Write) store.Result {
 	a := w.Accept
 	key := AlertKey{a.Originator, a.ID, a.Version}
 	if row, ok := p.Alerts[key]; ok {
-		switch {
-		case row.Digest != a.Digest:
+		if row.Digest != a.Digest {
 			return store.Result{Outcome: store.Conflict, Index: -1}
-		case row.added != nil:
-			prior := row.added.Alert
-			return store.Result{Outcome: store.Replay, Index: prior.LogIndex, Prior: &prior}
 		}
-		p.out.Replays[key] = append(p.out.Replays[key], Replay{i, row.EraseAt, row.token})
-		return store.Result{Outcome: store.Replay, Index: -1}
+		return p.replay(i, row)
+	}
+	if index, ok := p.State.Refused[RefusedKey{a.Originator, a.Digest}]; ok {
+		return store.Result{Outcome: store.Refused, Index: index}
 	}
 	var before *AlertRow
 	if a.Version > 1 {
@@ -138,6 +140,16 @@ func (p *planner) accept(i int, w *store.Write) store.Result {
 	}
 	r.Woken = p.deliver(a.Recipients, holders)
 	return r
+}
+
+// replay is the result of a write that brings the bytes of an alert which is stored.
+func (p *planner) replay(i int, row *AlertRow) store.Result {
+	if row.added != nil {
+		prior := row.added.Alert
+		return store.Result{Outcome: store.Replay, Index: prior.LogIndex, Prior: &prior}
+	}
+	p.out.Replays[row.AlertKey] = append(p.out.Replays[row.AlertKey], Replay{i, row.EraseAt, row.token})
+	return store.Result{Outcome: store.Replay, Index: -1}
 }
 
 // portions ties the portions of the alert stored last to their labels.

@@ -38,6 +38,12 @@ type ItemKey struct {
 	Seq       int64
 }
 
+// RefusedKey names what a member was refused, as it was sent.
+type RefusedKey struct {
+	Originator alert.MemberID
+	Digest     [32]byte
+}
+
 // PurgeKey names a purge receipt.
 type PurgeKey struct {
 	AlertKey
@@ -77,7 +83,8 @@ type State struct {
 	Bundles    map[string]BundleRow // by digest
 	Purges     map[PurgeKey]bool
 	Used       map[alert.MemberID]store.Used
-	Kept       map[store.Run]int64 // how many leaves of the run are not trimmed
+	Refused    map[RefusedKey]int64 // the log index of the refusal
+	Kept       map[store.Run]int64  // how many leaves of the run are not trimmed
 	Settled    store.Settled
 
 	ofAlert map[int64][]*Delivery // Deliveries by Delivery.Alert
@@ -99,6 +106,7 @@ func NewState() *State {
 		Purges:     make(map[PurgeKey]bool),
 		Kept:       make(map[store.Run]int64),
 		Used:       make(map[alert.MemberID]store.Used),
+		Refused:    make(map[RefusedKey]int64),
 		ofAlert:    make(map[int64][]*Delivery),
 	}
 }
@@ -241,6 +249,12 @@ type FeedRow struct {
 	store.Feed
 }
 
+// RefusedRow is what a refusal's row shall say.
+type RefusedRow struct {
+	RefusedKey
+	Index int64 // of its entry in the log
+}
+
 // UsedRow is by how much what a member takes up changes.
 type UsedRow struct {
 	Member alert.MemberID
@@ -272,7 +286,8 @@ type Changes struct {
 	Bundles    []NewBundle    // new, or in place of what is stored; each digest once
 	Purges     []NewPurge
 	Used       []UsedRow
-	Trimmed    []store.Run // whose leaves are all there
+	Trimmed    []store.Run  // whose leaves are all there; refusals that they record are to be deleted
+	Refused    []RefusedRow // new, or in place of what is stored; each key once
 	Settled    *store.Settled
 }
 
