@@ -25,8 +25,8 @@ handed over is the hub's word. That something was received or erased is the memb
 your node verifies each acknowledgement and each receipt up to that member's root, and one
 that does not hold counts for nothing and is listed as such.
 
-A member is late that for more than a day has held what a recall or a later version has ended,
-or has not fetched that. It need not be its fault: its node may be switched off, or the hub
+A member is late that for more than a day has held what a recall, a later version or time has
+ended, or has not fetched the first version after the one that it has. It need not be its fault: its node may be switched off, or the hub
 may hide its receipts. With --late only those are listed. Each question leaves an entry in
 the hub's audit log.`,
 		Example: "  entente holders 01954c7e-8f5e-7d3a-9c1b-2f4a6b8c0d1e --config nodes/XA/node.yaml",

@@ -34,8 +34,8 @@ nobody else: nobody else learns that there was such an alert.
                     it, and says so with a signed receipt; so does the hub erase it. What
                     stays is what was signed, without content, and the audit log.
   --mode cease-use  nobody is to use it any more: nodes keep what they hold until it
-                    expires, so that what was done with it can be reviewed, and show it to
-                    nobody.
+                    expires, lest the grounds of what was done with it be lost, and show
+                    it to nobody.
 
 The reason is read by all who had the alert, so say nothing in it that they may not know.
 A recall can not be taken back, and no version follows it: publish a new alert instead. The

@@ -83,7 +83,7 @@ func cmdExits(ts *testscript.TestScript, args []string) {
 
 // poll asks until done says yes.
 func poll(ts *testscript.TestScript, what string, done func(context.Context) error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -240,7 +240,7 @@ func cmdAsk(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	pool, err := pki.LoadPool(cfg.TLS.CA)
 	ts.Check(err)
-	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		TLSClientConfig: pki.ClientConfig(cert, pool, pki.Identity{Kind: pki.Hub, ID: string(cfg.Hub.ID)})}}
 	defer client.CloseIdleConnections()
 	resp, err := client.Get(cfg.Hub.URLs[0] + args[1])

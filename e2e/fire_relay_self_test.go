@@ -78,7 +78,7 @@ func (c caller) hears(line string, limit time.Duration) error {
 }
 
 const (
-	soon   = 30 * time.Second       // what must come
+	soon   = time.Minute            // what must come
 	notNow = 300 * time.Millisecond // what must not
 )
 

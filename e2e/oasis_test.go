@@ -72,7 +72,7 @@ func TestOASISExamples(t *testing.T) {
 func (f *world) shown(t *testing.T, m, from alert.MemberID, id alert.ID) []json.RawMessage {
 	t.Helper()
 	var got *nodeapi.ReceivedAlert
-	eventually(t, 30*time.Second, "arrival", func() (bool, string) {
+	eventually(t, 2*time.Minute, "arrival", func() (bool, string) {
 		var err error
 		if got, err = f.clients[m].Show(t.Context(), from, id, 1); err != nil && problem.KindOf(err) != problem.NotFound {
 			t.Fatal(err)

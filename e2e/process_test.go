@@ -85,7 +85,7 @@ func (p *process) end(sig os.Signal) {
 	_ = p.cmd.Process.Signal(sig) // if it has ended, its state tells
 	select {
 	case <-p.exited:
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		_ = p.cmd.Process.Kill()
 		p.t.Fatalf("%s does not end on %v", p.name, sig)
 	}
@@ -96,7 +96,7 @@ func (p *process) await(path string) {
 	p.t.Helper()
 	client := http.Client{Timeout: 5 * time.Second}
 	defer client.CloseIdleConnections()
-	eventually(p.t, 30*time.Second, p.name+path, func() (bool, string) {
+	eventually(p.t, 2*time.Minute, p.name+path, func() (bool, string) {
 		select {
 		case <-p.exited:
 			p.t.Fatalf("%s has ended: %v", p.name, p.cmd.ProcessState)

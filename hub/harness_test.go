@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -126,10 +127,14 @@ func opened(t testing.TB, st store.Store, err error) store.Store {
 	return st
 }
 
+// engine is that of the embedded rules. It is made once: compiling them ends by the wall
+// clock, and takes most of the time that a hub needs to begin.
+var engine = sync.OnceValues(policies.Load)
+
 // deps are those of the federation's hub on a store.
 func (w *world) deps(st store.Store) hub.Deps {
 	w.Helper()
-	engine, err := policies.Load()
+	engine, err := engine()
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -297,11 +302,19 @@ func (w *world) pollAt(h *hub.Hub, m alert.MemberID, after int64) feed.Page {
 	return page
 }
 
+// newest is what all statements in the store say: the hub need not have heard of those
+// that another has taken in.
+func (w *world) newest() *trust.Directory {
+	w.Helper()
+	w.Ready(w.Context())
+	return w.Directory()
+}
+
 // state signs the next statement of its chain.
 func (w *world) state(t federation.StatementType, body federation.Body, signers ...keys.Signer) []byte {
 	w.Helper()
 	revision, previous := int64(1), ""
-	if head, ok := w.Directory().Head(t, body.Subject()); ok {
+	if head, ok := w.newest().Head(t, body.Subject()); ok {
 		revision, previous = head.Revision+1, head.Digest
 	}
 	return w.stateAs(t, body, revision, previous, signers...)
@@ -341,7 +354,7 @@ func (w *world) registry(change func(*federation.Registry)) []byte {
 
 func (w *world) changedRegistry(change func(*federation.Registry)) *federation.Registry {
 	w.Helper()
-	raw, err := json.Marshal(w.Directory().Registry())
+	raw, err := json.Marshal(w.newest().Registry())
 	if err != nil {
 		w.Fatal(err)
 	}

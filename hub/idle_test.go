@@ -31,6 +31,10 @@ func (s *tallied) note(what string, rows int) {
 	s.rows += rows
 }
 
+// ownKey marks the context of a poll whose reading of statements is counted: hubs look for
+// new ones of their own accord too.
+type ownKey struct{}
+
 // taken returns what was counted, and begins anew.
 func (s *tallied) taken() (calls map[string]int, rows int) {
 	s.mu.Lock()
@@ -76,7 +80,9 @@ func (s *tallied) Entries(ctx context.Context, from int64, limit int) ([][]byte,
 
 func (s *tallied) Statements(ctx context.Context, after int64, limit int) ([]store.Statement, error) {
 	list, err := s.Store.Statements(ctx, after, limit)
-	s.note("statements", len(list))
+	if ctx.Value(ownKey{}) != nil {
+		s.note("statements", len(list))
+	}
 	return list, err
 }
 
@@ -125,7 +131,9 @@ func TestIdlePoll(t *testing.T) {
 			after = page.Items[len(page.Items)-1].Seq
 		}
 		st.taken()
-		w.poll("XB", after)
+		if _, err := w.Poll(context.WithValue(t.Context(), ownKey{}, true), "XB", after, 100, 0); err != nil {
+			t.Fatal(err)
+		}
 		calls, rows := st.taken()
 		if rows > 0 || calls["commit"] > 0 || len(calls) == 0 {
 			t.Errorf("with %d items an idle poll reads %d rows: %v", after, rows, calls)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/audit"
@@ -30,7 +31,8 @@ func (h *Hub) Publish(ctx context.Context, member alert.MemberID, token string) 
 	}
 	for {
 		receipt, about, err := h.publish(ctx, s, member, token)
-		if err == nil || !errors.Is(err, errStale) && !isJudgement(err) {
+		stale := errors.Is(err, errStale)
+		if err == nil || !stale && (!isJudgement(err) || errors.Is(err, errRefusedBefore)) {
 			return receipt, err
 		}
 		// A refusal is for good, so it must not rest on less than what any hub
@@ -39,14 +41,17 @@ func (h *Hub) Publish(ctx context.Context, member alert.MemberID, token string) 
 		if nerr != nil {
 			return "", nerr
 		}
-		if newer == s {
-			receipt, err := h.refuseAlert(ctx, s, member, token, about, err)
+		if newer == s && !stale {
+			receipt, err = h.refuseAlert(ctx, s, member, token, about, err)
 			if !errors.Is(err, errStale) {
 				return receipt, err
 			}
-			if newer, err = h.newer(ctx); err != nil {
-				return "", err
+			if newer, nerr = h.newer(ctx); nerr != nil {
+				return "", nerr
 			}
+		}
+		if newer == s { // the store knows of statements that it does not show
+			return "", errStale
 		}
 		s = newer
 	}
@@ -58,7 +63,7 @@ var errStale = problem.New(problem.Unavailable, "the statements have changed mea
 // publish takes an alert in at one state. A refusal is returned unrecorded, with
 // the alert that it is about, nil as long as nobody's signature vouches for it.
 func (h *Hub) publish(ctx context.Context, s *state, member alert.MemberID, token string) (string, *audit.Alert, error) {
-	a, err := h.verify(s, member, token)
+	a, err := h.verify(ctx, s, member, token)
 	if err != nil {
 		return "", nil, err
 	}
@@ -106,7 +111,7 @@ func (h *Hub) concluded(ctx context.Context, in intake, res store.Result) (strin
 	case store.Stale:
 		return "", errStale
 	case store.Refused:
-		return "", h.refusedBefore(ctx, res.Index)
+		return "", refusedBefore(res.Reason)
 	case store.Full:
 		return "", h.full(row.Originator, "%d alerts that have not ended, or %d bytes; what ends or is recalled makes room", h.Quotas.Alerts, h.Quotas.Bytes)
 	case store.Gap:
@@ -119,7 +124,7 @@ func (h *Hub) concluded(ctx context.Context, in intake, res store.Result) (strin
 
 // verify checks what can be checked without policy: whose it is, and that all
 // of it is there and hangs together.
-func (h *Hub) verify(s *state, member alert.MemberID, token string) (*trust.VerifiedAlert, error) {
+func (h *Hub) verify(ctx context.Context, s *state, member alert.MemberID, token string) (*trust.VerifiedAlert, error) {
 	a, err := s.dir.VerifyAlert(token)
 	if err != nil {
 		return nil, err
@@ -130,8 +135,13 @@ func (h *Hub) verify(s *state, member alert.MemberID, token string) (*trust.Veri
 	// The key was good at the alert's own iat, which whoever stole it could
 	// choose. One that has ended by its date alone was not stolen: what waited
 	// in an outbox meanwhile is taken.
-	if s.dir.Revoked(a.KeyID, h.Now().Unix()) {
-		return nil, problem.New(problem.BadSignature, "key %s has been revoked", a.KeyID)
+	if err := h.byTime(ctx, func(now time.Time) error {
+		if s.dir.Revoked(a.KeyID, now.Unix()) {
+			return problem.New(problem.BadSignature, "key %s has been revoked", a.KeyID)
+		}
+		return nil
+	}); err != nil {
+		return nil, err
 	}
 	if len(a.Portions) == 0 && a.Recall == nil {
 		return nil, problem.New(problem.Malformed, "the alert discloses no portion to the hub")
@@ -146,8 +156,8 @@ func (h *Hub) verify(s *state, member alert.MemberID, token string) (*trust.Veri
 
 // admit judges times and admission policy.
 func (h *Hub) admit(ctx context.Context, s *state, a *trust.VerifiedAlert) error {
-	if err := a.CheckTimes(h.Now()); err != nil {
-		return h.untimely(ctx, err)
+	if err := h.byTime(ctx, func(now time.Time) error { return inTime(a, now) }); err != nil {
+		return err
 	}
 	if err := h.refers(ctx, a); err != nil {
 		return err
@@ -165,6 +175,16 @@ func (h *Hub) admit(ctx context.Context, s *state, a *trust.VerifiedAlert) error
 	}
 	if len(refusals) > 0 {
 		return notAdmitted(a.Portions, refusals)
+	}
+	return nil
+}
+
+func inTime(a *trust.VerifiedAlert, now time.Time) error {
+	switch err := a.CheckTimes(now); {
+	case errors.Is(err, alert.ErrExpired):
+		return problem.New(problem.Expired, "%w", err)
+	case errors.Is(err, alert.ErrNotYetValid):
+		return problem.New(problem.NotYetValid, "%w", err)
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ func (h *Hub) together(ctx context.Context, member alert.MemberID, tokens []stri
 	var list []intake
 	var writes []store.Write
 	for _, token := range tokens {
-		a, err := h.verify(s, member, token)
+		a, err := h.verify(ctx, s, member, token)
 		if err != nil || restsOn(a, list) || h.admit(ctx, s, a) != nil {
 			break
 		}

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -56,70 +57,77 @@ func (h *Hub) record(ctx context.Context, w store.Write, actor string, a *audit.
 // refuseAlert records that an alert was refused, for good: the sender is done with it, and
 // another request with the same bytes, which may be on its way still, here or at another
 // hub on the store, must not come to another end. Whichever is stored first decides: for
-// what was taken in, under whatever rules, it returns the receipt.
+// what was taken in, under whatever rules, it returns the receipt; for what was refused
+// before that refusal, which stands in the log once.
 func (h *Hub) refuseAlert(ctx context.Context, s *state, member alert.MemberID, token string, a *audit.Alert, refusal error) (string, error) {
-	bytes, ok := claimed(member, token)
-	if !ok || !problem.KindOf(refusal).Final() {
+	if !problem.KindOf(refusal).Final() {
 		return "", h.refuse(ctx, string(member), a, refusal)
 	}
-	res, err := h.record(ctx, store.Write{Seen: s.position, Refuse: bytes}, string(member), a, refusal)
+	r := claimed(member, token)
+	var err error
+	if r.Reason, err = json.Marshal(problem.Describe(refusal, "")); err != nil {
+		return "", problem.Wrap(problem.Internal, err, "")
+	}
+	res, err := h.record(ctx, store.Write{Seen: s.position, Refuse: r}, string(member), a, refusal)
 	switch {
 	case err != nil:
 		return "", err
 	case res.Outcome == store.Replay:
 		return h.receipt(ctx, *res.Prior)
+	case res.Outcome == store.Refused:
+		return "", refusedBefore(res.Reason)
 	case res.Outcome == store.Stale:
 		return "", errStale
 	}
 	return "", refusal
 }
 
-// claimed names an alert by what it says of itself, which need not be true: it is believed
-// only as far as to find, or refuse, these bytes of the member's own. What does not say even
-// so much no hub ever takes.
-func claimed(member alert.MemberID, token string) (*store.Refuse, bool) {
-	parsed, err := sdjwt.Parse(token)
-	if err != nil {
-		return nil, false
+// claimed names an alert of a member's by what it says of itself, which need not be true: it
+// is believed only as far as to find these bytes among the member's own.
+func claimed(member alert.MemberID, token string) *store.Refuse {
+	r := &store.Refuse{Originator: member, Digest: sha256.Sum256([]byte(token))}
+	if parsed, err := sdjwt.Parse(token); err == nil {
+		if p, err := alert.ParsePayload(parsed.Payload); err == nil && p.Issuer == member {
+			r.ID, r.Version = p.Subject, p.Version
+		}
 	}
-	p, err := alert.ParsePayload(parsed.Payload)
-	if err != nil || p.Issuer != member {
-		return nil, false
-	}
-	return &store.Refuse{Originator: member, ID: p.Subject, Version: p.Version, Digest: sha256.Sum256([]byte(token))}, true
+	return r
 }
 
-// refusedBefore returns the refusal that an entry of the log records.
-func (h *Hub) refusedBefore(ctx context.Context, index int64) error {
-	leaves, err := h.Store.Entries(ctx, index, 1)
-	if err != nil {
-		return unavailable(err)
-	}
-	if len(leaves) == 0 || leaves[0] == nil {
-		return problem.New(problem.Unavailable, "the record of its refusal has been erased meanwhile")
-	}
-	e, err := audit.Parse(leaves[0])
-	if err != nil {
+// errRefusedBefore marks a refusal that is recorded.
+var errRefusedBefore = errors.New("refused before, for good: to try again, publish it anew")
+
+// refusedBefore is the refusal whose reason is stored. One of a kind that this program does
+// not know was stored by a later one, and is as final.
+func refusedBefore(reason []byte) error {
+	var d problem.Document
+	if err := json.Unmarshal(reason, &d); err != nil {
 		return problem.Wrap(problem.Internal, err, "")
 	}
-	before := problem.Document{Type: e.Problem, Codes: e.Codes}.Err()
-	before.Detail = "exactly these bytes were refused before, for good; to try again, publish it anew"
+	before := d.Err()
+	if !before.Kind.Final() {
+		before.Kind = problem.NotAdmitted
+	}
+	before.Detail += " (" + errRefusedBefore.Error() + ")"
+	before.Cause = errRefusedBefore
 	return before
 }
 
-// untimely is the refusal of an alert for what the hub's clock says. Where the database
-// server's clock says something else by more than clocks may differ, this one is not fit to
-// judge by: another hub may be, or this one once it is set right.
-func (h *Hub) untimely(ctx context.Context, why error) error {
+// byTime judges by the hub's clock. Where the database server's clock says something else,
+// by more than clocks may differ, and would have it judged otherwise, neither is fit to
+// refuse anything by: another hub may be, or this one once its clock is set right.
+func (h *Hub) byTime(ctx context.Context, judge func(now time.Time) error) error {
+	now := h.Now()
+	refusal := judge(now)
+	if refusal == nil {
+		return nil
+	}
 	at, server, err := h.Store.Clock(ctx)
 	if err != nil {
 		return unavailable(err)
 	}
-	if off := h.Now().Round(0).Sub(at); server && off.Abs() > skew {
-		return problem.New(problem.Unavailable, "the hub's clock and its database's differ by %s", off.Round(time.Second))
+	if off := now.Round(0).Sub(at); server && off.Abs() > skew && problem.KindOf(judge(at)) != problem.KindOf(refusal) {
+		return problem.New(problem.Unavailable, "the clocks of the hub and its database differ by %s", off.Round(time.Second))
 	}
-	if errors.Is(why, alert.ErrExpired) {
-		return problem.New(problem.Expired, "%w", why)
-	}
-	return problem.New(problem.NotYetValid, "%w", why)
+	return refusal
 }

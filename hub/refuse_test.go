@@ -3,8 +3,10 @@ package hub_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -83,7 +85,7 @@ func TestOvertakenByItsRepetition(t *testing.T) {
 		if items := w.poll("XB", 0).Items; len(items) != 0 {
 			w.Errorf("XB has %d items", len(items))
 		}
-		if entries := w.entries(); count(entries, audit.Admission) != 0 || count(entries, audit.Refusal) != 2 {
+		if entries := w.entries(); count(entries, audit.Admission) != 0 || count(entries, audit.Refusal) != 1 {
 			w.Errorf("%d admissions, %d refusals", count(entries, audit.Admission), count(entries, audit.Refusal))
 		}
 	})
@@ -153,20 +155,22 @@ func TestRefusedForGood(t *testing.T) {
 		w.refused(problem.NotAdmitted, "XA", func() error { return publish(w.Hub, token) })
 		w.submitTo(w.Hub, w.newScheme())
 		other := w.start(w.store)
+		before := len(w.acted())
 		for _, h := range []*hub.Hub{w.Hub, other} {
-			err := w.refused(problem.NotAdmitted, "XA", func() error { return publish(h, token) })
 			var p *problem.Error
-			if !errors.As(err, &p) || len(p.Codes) == 0 {
-				w.Errorf("without its codes: %v", err)
+			if err := publish(h, token); !errors.As(err, &p) || p.Kind != problem.NotAdmitted || len(p.Codes) == 0 || !strings.Contains(p.Detail, "not in use") || !strings.Contains(p.Detail, "publish it anew") {
+				w.Errorf("got %v", err)
 			}
+		}
+		if n := len(w.acted()); n != before {
+			w.Errorf("%d entries for what is refused already", n-before)
 		}
 		anew := w.sign(a) // other salts
 		list, err := other.PublishAll(w.Context(), "XA", []string{token, anew, token})
 		if err != nil || len(list) != 3 || problem.KindOf(list[0].Refusal) != problem.NotAdmitted || list[1].Refusal != nil {
 			w.Fatalf("%+v, %v", list, err)
 		}
-		// Other bytes stand there now.
-		if k := problem.KindOf(list[2].Refusal); k != problem.Conflict {
+		if k := problem.KindOf(list[2].Refusal); k != problem.NotAdmitted { // though other bytes stand there now
 			w.Errorf("got %v", list[2].Refusal)
 		}
 	})
@@ -207,5 +211,84 @@ func TestWrongClockRefusesNothing(t *testing.T) {
 	w.clock.lag.Store(0)
 	w.refused(problem.Expired, "XA", func() error { return publish(token) })
 	w.clock.advance(-2 * time.Hour)
-	w.refused(problem.NotYetValid, "XA", func() error { return publish(w.sign(early)) })
+	w.clock.lag.Store(int64(-2 * time.Hour)) // the server's is ahead
+	early = w.compose("XA", label("XB"))
+	early.IssuedAt += 7200
+	early.Expires += 7200
+	token = w.sign(early)
+	if err := publish(token); problem.KindOf(err) != problem.Unavailable {
+		t.Errorf("got %v", err)
+	}
+	w.clock.lag.Store(0)
+	w.refused(problem.NotYetValid, "XA", func() error { return publish(token) })
+}
+
+// TestBothClocksSaySo: what is over by both clocks is refused however far they are apart, and
+// holds up nothing behind it; what was taken in before has its receipt.
+func TestBothClocksSaySo(t *testing.T) {
+	w := newWorld(t)
+	_, old := w.issue("XA", label("XB"))
+	_, taken := w.issue("XA", label("XB"))
+	receipt := w.publish("XA", taken)
+	w.clock.advance(48 * time.Hour)
+	w.clock.lag.Store(int64(6 * time.Minute))
+	_, good := w.issue("XA", label("XB"))
+	list, err := w.PublishAll(t.Context(), "XA", []string{old, good, taken})
+	if err != nil || len(list) != 3 || problem.KindOf(list[0].Refusal) != problem.Expired || list[1].Refusal != nil || list[2].Receipt != receipt {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// TestRevokedByOneClock: a revocation that is still to come is none for a hub whose clock
+// is ahead of its database's.
+func TestRevokedByOneClock(t *testing.T) {
+	w := newWorld(t)
+	k := w.certify("XA", w.clock.now().Add(2000*time.Hour))
+	w.revoke(k, w.clock.now().Add(24*time.Hour).Unix())
+	a := w.compose("XA", label("XB"))
+	a.Expires = w.clock.now().Add(1000 * time.Hour).Unix()
+	token := w.signAs(k, a)
+	w.clock.advance(48 * time.Hour)
+	w.clock.lag.Store(int64(48 * time.Hour))
+	if _, err := w.Publish(t.Context(), "XA", token); problem.KindOf(err) != problem.Unavailable {
+		t.Errorf("got %v", err)
+	}
+	w.clock.advance(-48 * time.Hour)
+	w.clock.lag.Store(0)
+	w.publish("XA", token)
+}
+
+// silent is a store that does not show the newest statements.
+type silent struct {
+	store.Store
+	after atomic.Int64
+}
+
+func (s *silent) Statements(ctx context.Context, after int64, limit int) ([]store.Statement, error) {
+	list, err := s.Store.Statements(ctx, after, limit)
+	return slices.DeleteFunc(list, func(x store.Statement) bool { return x.Position > s.after.Load() }), err
+}
+
+// TestHiddenStatement: where the store knows of a statement that it does not show, publishing
+// is unavailable, and does not try for ever.
+func TestHiddenStatement(t *testing.T) {
+	w := newWorld(t)
+	st := &silent{Store: w.store}
+	st.after.Store(1 << 40)
+	h := w.start(st)
+	list, err := w.store.Statements(t.Context(), 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.after.Store(list[len(list)-1].Position)
+	w.submitTo(w.Hub, w.newScheme())
+	_, good := w.issue("XA", label("XB"))
+	_, bad := w.issueUnderNewScheme()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, token := range []string{good, bad} {
+		if _, err := h.Publish(ctx, "XA", token); problem.KindOf(err) != problem.Unavailable || ctx.Err() != nil {
+			t.Errorf("got %v", err)
+		}
+	}
 }

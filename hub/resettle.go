@@ -86,6 +86,7 @@ func (h *Hub) resettle(ctx context.Context) error {
 			h.resettler.last = s
 		}
 		h.resettler.settled.Store(s)
+		h.Metrics.settled(done.Position)
 		return nil
 	}
 	before, err := h.settledBefore(ctx, done)

@@ -84,7 +84,7 @@ func walkOnce(t *testing.T, st store.Store, n uint64) {
 	w := &walk{world: worldOn(t, p), Rand: rand.New(rand.NewPCG(seed, seed)), cursors: make(map[alert.MemberID]int64), chains: make(map[alert.MemberID]string), handed: make(map[alert.MemberID]int64),
 		held: make(map[string]map[alert.PortionID]feed.Kind), reached: make(map[string]map[int]bool), worlds: make(map[string]*policies.World), consents: make(map[alert.ID]bool)}
 	var err error
-	if w.engine, err = policies.Load(); err != nil {
+	if w.engine, err = engine(); err != nil {
 		t.Fatal(err)
 	}
 	second := w.start(p) // a hub on the same store

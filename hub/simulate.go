@@ -100,7 +100,8 @@ const maxQuestions = 1 << 17
 // Simulate replays the admissions in a store's log since a moment, deciding each
 // portion twice: under what is in force now, and under the candidate. It stores
 // nothing but an entry that it took place. deps are those of the store's hub, of which
-// ID, Store, Authority and Engine are looked at. progress, if not nil, is told now and
+// ID, Store, Authority and Engine are looked at. What has been erased of an alert since
+// changes nothing: labels stay. progress, if not nil, is told now and
 // then how many log entries are done. Errors are *problem.Error, or wrap ErrLog.
 func Simulate(ctx context.Context, deps Deps, c Candidate, since time.Time, progress func(done, of int64)) (Simulation, error) {
 	s, err := newSimulator(ctx, deps, c, since)
@@ -265,21 +266,11 @@ func (s *simulator) question(ctx context.Context, about *audit.Alert, p audit.Po
 	if q, ok := s.labels[key]; ok {
 		return q, nil
 	}
-	row, err := s.st.Alert(ctx, about.Originator, about.ID, about.Version)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, fmt.Errorf("%w: alert %s of %s was admitted and is not there", ErrLog, about.ID, about.Originator)
-	} else if err != nil {
-		return nil, unavailable(err)
-	}
-	v, err := s.authority.views.of(*row)
+	l, err := s.label(ctx, about, p.Portion)
 	if err != nil {
-		return nil, problem.Wrap(problem.Internal, err, "")
+		return nil, err
 	}
-	i := slices.IndexFunc(v.portions, func(o alert.Portion) bool { return o.ID == p.Portion })
-	if i < 0 {
-		return nil, fmt.Errorf("%w: portion %s of alert %s is not there", ErrLog, p.Portion, about.ID)
-	}
-	query, err := s.authority.query(ctx, about.Originator, about.ID, *v.portions[i].Label)
+	query, err := s.authority.query(ctx, about.Originator, about.ID, l)
 	if err != nil {
 		return nil, err
 	}
@@ -293,6 +284,24 @@ func (s *simulator) question(ctx context.Context, about *audit.Alert, p audit.Po
 	s.labels[key] = q
 	s.out.Labels++
 	return q, nil
+}
+
+// label reads what a portion was admitted under from where that is interned: in the token
+// of an alert that has ended it is erased. It is all that a decision rests on.
+func (s *simulator) label(ctx context.Context, about *audit.Alert, id alert.PortionID) (alert.Label, error) {
+	portions, err := s.st.Portions(ctx, about.Originator, about.ID, about.Version)
+	if err != nil {
+		return alert.Label{}, unavailable(err)
+	}
+	i := slices.IndexFunc(portions, func(p store.Portion) bool { return p.ID == id })
+	if i < 0 {
+		return alert.Label{}, fmt.Errorf("%w: portion %s of alert %s of %s was admitted and is not there", ErrLog, id, about.ID, about.Originator)
+	}
+	l, _, err := alert.ReadReleaseKey(portions[i].LabelKey)
+	if err != nil {
+		return alert.Label{}, problem.Wrap(problem.Internal, fmt.Errorf("label of portion %s of alert %s: %w", id, about.ID, err), "")
+	}
+	return l, nil
 }
 
 func (s *simulator) asked(about *audit.Alert, p audit.Portion) asked {

@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -90,4 +91,49 @@ func TestSimulate(t *testing.T) {
 		t.Errorf("after a suspension: %+v", s)
 	}
 	w.verifyLog()
+}
+
+// TestSimulationOfErasedAlerts: what was decided for alerts that have ended since, in each
+// way, is decided again as it was; what the log names and nobody has stored is a fault of it.
+func TestSimulationOfErasedAlerts(t *testing.T) {
+	w := newWorld(t)
+	start := w.clock.now().Add(-time.Minute)
+	second := bilateral()
+	second.Handling = []alert.Handling{"H2"}
+	ended, token := w.issue("XA", bilateral(), second)
+	w.publish("XA", token)
+	superseded, token := w.issue("XA", bilateral())
+	w.publish("XA", token)
+	w.publish("XA", w.sign(w.next(superseded, label("XC"))))
+	recalled, token := w.issue("XA", bilateral())
+	w.publish("XA", token)
+	w.publish("XA", w.sign(w.recall(recalled, alert.Purge)))
+	head, _ := w.Directory().Head(federation.TypeAgreement, "xa-xb-smuggling")
+	a := *head.Body.(*federation.Agreement)
+	a.PersonalData = alert.NoPersonalData
+	c := hub.Candidate{Bodies: []federation.Body{&a}}
+	before := w.simulate(c, start)
+	w.clock.advance(2 * time.Hour)
+	for _, of := range []alert.Alert{ended, superseded, recalled} {
+		w.erased(of)
+	}
+	after := w.simulate(c, start)
+	if diff := cmp.Diff(before, after); diff != "" || after.Decisions != 5 || after.Affected != 4 {
+		t.Errorf("%+v, and when the alerts had ended (-before +after):\n%s", before, diff)
+	}
+	w.verifyLog()
+	// Entries of what there is not.
+	for name, entry := range map[string]audit.Entry{
+		"portion": {Kind: audit.Admission, Actor: "XA", Alert: &audit.Alert{Originator: "XA", ID: ended.Subject, Version: 1}, Portions: []audit.Portion{{Portion: "p9", Label: "none"}}},
+		"alert": {Kind: audit.Admission, Actor: "XA", Alert: &audit.Alert{Originator: "XA", ID: ended.Subject, Version: 9},
+			Portions: []audit.Portion{{Portion: "p1", Label: "none"}}},
+	} {
+		entry.At = w.clock.now().UnixMicro()
+		since := time.UnixMicro(entry.At)
+		w.append(entry)
+		if s, err := hub.Simulate(t.Context(), w.deps(w.store), c, since, nil); !errors.Is(err, hub.ErrLog) {
+			t.Errorf("an admission of no %s: %+v, %v", name, s, err)
+		}
+		w.clock.advance(time.Hour)
+	}
 }

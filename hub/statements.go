@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"time"
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/audit"
 	"github.com/entente-hub/entente/api/federation"
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/hub/store"
+	"github.com/entente-hub/entente/trust"
 )
 
 const (
@@ -62,8 +64,11 @@ func (h *Hub) takeStatement(ctx context.Context, actor string, raw []byte) error
 			return err
 		}
 		s := h.state.Load()
-		st, err := s.dir.Verify(h.Now(), raw)
-		if err != nil || s.dir.Holds(st.Digest) {
+		var st trust.Statement
+		if err := h.byTime(ctx, func(now time.Time) (err error) {
+			st, err = s.dir.Verify(now, raw)
+			return err
+		}); err != nil || s.dir.Holds(st.Digest) {
 			return err
 		}
 		if _, err := s.dir.With(h.Now(), raw); err != nil { // what only taking it in can show

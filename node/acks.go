@@ -99,7 +99,7 @@ func oneByOne[T any](ctx context.Context, list []T, send func(context.Context, [
 
 // ackRefused reports whether an acknowledgement, or a purge receipt, has been refused for good.
 func ackRefused(err error) bool {
-	return err != nil && slices.Contains(ackRefusals, problem.KindOf(err))
+	return slices.Contains(ackRefusals, problem.KindOf(err))
 }
 
 // refusedForGood reports whether the hub has refused messages, and will again.

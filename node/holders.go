@@ -17,8 +17,9 @@ import (
 	"github.com/entente-hub/entente/trust"
 )
 
-// LateAfter is how long a member may take to erase what a recall or a later version has
-// ended, since that was handed over, or has waited to be, before it is called late.
+// LateAfter is how long a member may take to erase what a recall, a later version or time
+// has ended, since that was handed over or has waited to be, or since that time, before it
+// is called late.
 const LateAfter = 24 * time.Hour
 
 // Holders is who holds what of an alert of the member's own. That something was handed
@@ -47,7 +48,7 @@ type Holder struct {
 type HeldVersion struct {
 	Version  int
 	Portions []alert.PortionID // sorted
-	Ended    bool              // to be erased: a recall or a later version has ended some of it
+	Ended    bool              // to be erased: a recall, a later version or time has ended some of it
 }
 
 // PurgedBy is a verified purge receipt.
@@ -254,15 +255,21 @@ func (a *account) tell(n *Node, k *known, own *ownVersions, now time.Time) Holde
 // item, by the item's place.
 func (a *account) tellHeld(h *Holder, own *ownVersions, since map[int64]int64, now time.Time) {
 	held := make(map[int]map[alert.PortionID]bool)
-	released := make(map[int]map[alert.PortionID]bool) // as content
+	released := make(map[int]map[alert.PortionID]int64) // as content, and until when
+	over := make(map[int]map[alert.PortionID]int64)     // when time ends what is held
 	for _, x := range a.handed {
 		if held[x.Version] == nil {
-			held[x.Version], released[x.Version] = make(map[alert.PortionID]bool), make(map[alert.PortionID]bool)
+			held[x.Version] = make(map[alert.PortionID]bool)
+			released[x.Version], over[x.Version] = make(map[alert.PortionID]int64), make(map[alert.PortionID]int64)
 		}
 		for _, r := range x.Releases {
-			released[x.Version][r.Portion] = released[x.Version][r.Portion] || r.Kind == feed.Content
+			end := endOf(r, own.alerts[x.Version].Expires)
+			if r.Kind == feed.Content {
+				released[x.Version][r.Portion] = max(released[x.Version][r.Portion], end)
+			}
 			if !x.Lost && !h.hasPurged(x, since[x.Seq], r.Portion) {
 				held[x.Version][r.Portion] = true
+				over[x.Version][r.Portion] = max(over[x.Version][r.Portion], end)
 			}
 		}
 	}
@@ -271,15 +278,25 @@ func (a *account) tellHeld(h *Holder, own *ownVersions, since map[int64]int64, n
 			continue
 		}
 		out := HeldVersion{Version: v, Portions: slices.Sorted(maps.Keys(held[v]))}
-		since, ended := own.endedSince(a, v, held[v], released)
-		if out.Ended = ended; ended && now.Sub(time.Unix(since, 0)) > LateAfter {
-			h.Late = true
-		}
+		since := time.Unix(own.endedSince(a, v, over[v], released), 0)
+		out.Ended = !since.After(now)
+		h.Late = h.Late || now.Sub(since) > LateAfter
 		h.Held = append(h.Held, out)
 	}
-	if waiting := own.accepted[own.last]; !h.Told && len(h.Held) > 0 && now.Sub(time.Unix(waiting, 0)) > LateAfter {
+	if len(h.Held) > 0 && now.Sub(own.waitsSince(h.Version, now)) > LateAfter {
 		h.Late = true // what it holds has been corrected or recalled, and it does not know
 	}
+}
+
+// waitsSince is when the first version after one was accepted; now, where there is none.
+func (own *ownVersions) waitsSince(version int, now time.Time) time.Time {
+	first := now
+	for v, at := range own.accepted {
+		if at := time.Unix(at, 0); v > version && at.Before(first) {
+			first = at
+		}
+	}
+	return first
 }
 
 // hasPurged reports whether a member has signed to have erased a portion after it was
@@ -296,21 +313,25 @@ func (h *Holder) hasPurged(x HandOver, acknowledged int64, p alert.PortionID) bo
 	})
 }
 
-// endedSince reports whether some of what a member holds of a version has been ended by a
-// later one that was handed over to it, and by the first of those when.
-func (own *ownVersions) endedSince(a *account, v int, held map[alert.PortionID]bool, released map[int]map[alert.PortionID]bool) (since int64, ended bool) {
-	for _, x := range a.handed { // in the order of hand-over
+// endedSince is when the first of what a member holds of a version has ended or will, in
+// seconds since 1970-01-01 UTC: by time, which over gives for each portion, or by a later
+// version that was handed over to it, at once or with the end of that.
+func (own *ownVersions) endedSince(a *account, v int, over map[alert.PortionID]int64, released map[int]map[alert.PortionID]int64) int64 {
+	since := slices.Min(slices.Collect(maps.Values(over)))
+	for _, x := range a.handed {
 		later := own.alerts[x.Version]
 		if x.Version <= v || later.Recall != nil && later.Recall.Mode == alert.CeaseUse {
 			continue
 		}
-		for p := range held {
-			if !released[x.Version][p] {
-				return x.ReleasedAt, true
+		for p := range over {
+			if until, ok := released[x.Version][p]; ok {
+				since = min(since, until)
+			} else {
+				since = min(since, x.ReleasedAt)
 			}
 		}
 	}
-	return 0, false
+	return since
 }
 
 // checkAck verifies an acknowledgement of a hand-over.

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +44,7 @@ func (l *life) main(token string) feed.Delivery {
 func TestHolders(t *testing.T) {
 	l := newLife(t, 1)
 	b := l.owner()
-	first, err := b.Publish(ctx, nextVersion(""))
+	first, err := b.Publish(ctx, lasting(""))
 	must(t, err)
 	if _, err := b.Holders(ctx, first.ID); problem.KindOf(err) != problem.NotFound {
 		t.Errorf("not accepted yet: %v", err)
@@ -58,7 +59,7 @@ func TestHolders(t *testing.T) {
 			t.Error(d)
 		}
 	}
-	l.hub.Hand("XA", l.main(first.Token))
+	l.hub.Hand("XA", l.lasting(first.Token, 60*time.Hour))
 	held := []node.HeldVersion{{Version: 1, Portions: []alert.PortionID{"main"}}}
 	sees(node.Holder{Version: 1, Told: true, Held: held})
 	must(t, l.n.FeedStep(ctx))
@@ -87,6 +88,83 @@ func TestHolders(t *testing.T) {
 		t.Errorf("another's: %v", err)
 	}
 	l.lyingHub(b, first.ID)
+}
+
+// lasting is the next version of an alert, and lives for months.
+func lasting(id alert.ID) node.Draft {
+	d := nextVersion(id)
+	d.Plan.ExpiresIn = "2000h"
+	return d
+}
+
+// lasting is a delivery to XA, to be held for some time.
+func (l *life) lasting(token string, d time.Duration) feed.Delivery {
+	l.t.Helper()
+	out := l.main(token)
+	out.Releases[0].Obligations.HoldUntil = min(l.now.Add(d).Unix(), l.read(token).Expires)
+	return out
+}
+
+// late says whether XA is late with an alert, and of which versions it holds what has ended.
+func (l *life) late(b *node.Node, id alert.ID) (late bool, ended []int) {
+	l.t.Helper()
+	got, err := b.Holders(ctx, id)
+	must(l.t, err)
+	for _, v := range got.Members[0].Held {
+		if v.Ended {
+			ended = append(ended, v.Version)
+		}
+	}
+	return got.Members[0].Late, ended
+}
+
+// TestLateSinceTheFirstUnfetched: further versions do not give a member more time that has
+// fetched none of them.
+func TestLateSinceTheFirstUnfetched(t *testing.T) {
+	l := newLife(t, 1)
+	b := l.owner()
+	first, err := b.Publish(ctx, lasting(""))
+	must(t, err)
+	must(t, b.OutboxStep(ctx))
+	l.hub.Hand("XA", l.lasting(first.Token, 60*time.Hour))
+	must(t, l.n.FeedStep(ctx))
+	for i := range 3 {
+		_, err := b.Publish(ctx, lasting(first.ID))
+		must(t, err)
+		must(t, b.OutboxStep(ctx))
+		l.now = l.now.Add(node.LateAfter - time.Minute)
+		if late, _ := l.late(b, first.ID); late != (i > 0) {
+			t.Errorf("with %d versions unfetched: late %t", i+1, late)
+		}
+	}
+}
+
+// TestLateByTime: who does not say to have erased what time has ended is late a day after:
+// the end of its own version, or of a later one that it was handed, whichever is first.
+func TestLateByTime(t *testing.T) {
+	l := newLife(t, 1)
+	b := l.owner()
+	first, err := b.Publish(ctx, lasting(""))
+	must(t, err)
+	must(t, b.OutboxStep(ctx))
+	l.hub.Hand("XA", l.lasting(first.Token, 1000*time.Hour))
+	second, err := b.Publish(ctx, lasting(first.ID))
+	must(t, err)
+	must(t, b.OutboxStep(ctx))
+	l.hub.Hand("XA", l.lasting(second.Token, 100*time.Hour))
+	sees := func(want bool, versions ...int) {
+		t.Helper()
+		if late, ended := l.late(b, first.ID); late != want || !slices.Equal(ended, versions) {
+			t.Errorf("late %t, ended %v, want %t, %v", late, ended, want, versions)
+		}
+	}
+	sees(false)
+	l.now = l.now.Add(99 * time.Hour)
+	sees(false)
+	l.now = l.now.Add(2 * time.Hour)
+	sees(false, 1, 2)
+	l.now = l.now.Add(node.LateAfter)
+	sees(true, 1, 2)
 }
 
 // TestHoldersWithoutTheReceipt: a hub that has handed over a version whose receipt was lost

@@ -443,7 +443,7 @@ type ClientInterface interface {
 
 	// PublishAlertWithBody Publish one version of an alert
 	//
-	// Takes an SD-JWT with all of its disclosures. The answer is a receipt, signed when alert, deliveries and audit entries are on stable storage. The same bytes again have the same receipt; other bytes under the same id and version are a conflict.
+	// Takes an SD-JWT with all of its disclosures. The answer is a receipt, signed when alert, deliveries and audit entries are on stable storage. The same bytes again have the same receipt, or are refused again with the same problem type; other bytes under the same id and version are a conflict.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -452,7 +452,7 @@ type ClientInterface interface {
 
 	// PublishAlert Publish one version of an alert
 	//
-	// Takes an SD-JWT with all of its disclosures. The answer is a receipt, signed when alert, deliveries and audit entries are on stable storage. The same bytes again have the same receipt; other bytes under the same id and version are a conflict.
+	// Takes an SD-JWT with all of its disclosures. The answer is a receipt, signed when alert, deliveries and audit entries are on stable storage. The same bytes again have the same receipt, or are refused again with the same problem type; other bytes under the same id and version are a conflict.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -652,7 +652,7 @@ type ClientInterface interface {
 
 // PublishAlertWithBody Publish one version of an alert
 //
-// Takes an SD-JWT with all of its disclosures. The answer is a receipt, signed when alert, deliveries and audit entries are on stable storage. The same bytes again have the same receipt; other bytes under the same id and version are a conflict.
+// Takes an SD-JWT with all of its disclosures. The answer is a receipt, signed when alert, deliveries and audit entries are on stable storage. The same bytes again have the same receipt, or are refused again with the same problem type; other bytes under the same id and version are a conflict.
 //
 // Takes any type of body and a specified content type.
 //
@@ -671,7 +671,7 @@ func (c *Client) PublishAlertWithBody(ctx context.Context, contentType string, b
 
 // PublishAlert Publish one version of an alert
 //
-// Takes an SD-JWT with all of its disclosures. The answer is a receipt, signed when alert, deliveries and audit entries are on stable storage. The same bytes again have the same receipt; other bytes under the same id and version are a conflict.
+// Takes an SD-JWT with all of its disclosures. The answer is a receipt, signed when alert, deliveries and audit entries are on stable storage. The same bytes again have the same receipt, or are refused again with the same problem type; other bytes under the same id and version are a conflict.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2036,7 +2036,7 @@ type ClientWithResponsesInterface interface {
 
 	// PublishAlertWithBodyWithResponse Publish one version of an alert
 	//
-	// Takes an SD-JWT with all of its disclosures. The answer is a receipt, signed when alert, deliveries and audit entries are on stable storage. The same bytes again have the same receipt; other bytes under the same id and version are a conflict.
+	// Takes an SD-JWT with all of its disclosures. The answer is a receipt, signed when alert, deliveries and audit entries are on stable storage. The same bytes again have the same receipt, or are refused again with the same problem type; other bytes under the same id and version are a conflict.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2045,7 +2045,7 @@ type ClientWithResponsesInterface interface {
 
 	// PublishAlertWithResponse Publish one version of an alert
 	//
-	// Takes an SD-JWT with all of its disclosures. The answer is a receipt, signed when alert, deliveries and audit entries are on stable storage. The same bytes again have the same receipt; other bytes under the same id and version are a conflict.
+	// Takes an SD-JWT with all of its disclosures. The answer is a receipt, signed when alert, deliveries and audit entries are on stable storage. The same bytes again have the same receipt, or are refused again with the same problem type; other bytes under the same id and version are a conflict.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4027,7 +4027,7 @@ func (r SubmitStatementResponse) ContentType() string {
 
 // PublishAlertWithBodyWithResponse Publish one version of an alert
 //
-// Takes an SD-JWT with all of its disclosures. The answer is a receipt, signed when alert, deliveries and audit entries are on stable storage. The same bytes again have the same receipt; other bytes under the same id and version are a conflict.
+// Takes an SD-JWT with all of its disclosures. The answer is a receipt, signed when alert, deliveries and audit entries are on stable storage. The same bytes again have the same receipt, or are refused again with the same problem type; other bytes under the same id and version are a conflict.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4042,7 +4042,7 @@ func (c *ClientWithResponses) PublishAlertWithBodyWithResponse(ctx context.Conte
 
 // PublishAlertWithResponse Publish one version of an alert
 //
-// Takes an SD-JWT with all of its disclosures. The answer is a receipt, signed when alert, deliveries and audit entries are on stable storage. The same bytes again have the same receipt; other bytes under the same id and version are a conflict.
+// Takes an SD-JWT with all of its disclosures. The answer is a receipt, signed when alert, deliveries and audit entries are on stable storage. The same bytes again have the same receipt, or are refused again with the same problem type; other bytes under the same id and version are a conflict.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -723,7 +723,7 @@ type HeldPortionRelease string
 
 // HeldVersion defines model for HeldVersion.
 type HeldVersion struct {
-	// Ended Some of it is to be erased: a recall or a later version, which the member has, has ended it
+	// Ended Some of it is to be erased: a recall or a later version, which the member has, or time has ended it
 	Ended    bool     `json:"ended"`
 	Portions []string `json:"portions"`
 	Version  int32    `json:"version"`
@@ -743,7 +743,7 @@ type Holder struct {
 	// Held What it holds for all that it has signed, by version
 	Held []HeldVersion `json:"held"`
 
-	// Late For more than a day it has held what a recall or a later version has ended, or has not fetched that
+	// Late For more than a day it has held what a recall, a later version or time has ended, or has not fetched the first version after what it has
 	Late   bool   `json:"late"`
 	Member string `json:"member"`
 

@@ -196,10 +196,9 @@ func (d Document) Err() *Error {
 // final are the kinds that lie in what was sent.
 var final = []Kind{Malformed, TooLarge, BadSignature, WrongMember, Forbidden, NotAdmitted, EgressDenied, Expired, NotYetValid, Conflict, Fork}
 
-// Final reports whether a problem of the kind lies in the alert or statement that was sent,
-// so that sending it again does not help: the sender may take it as refused. NotYetValid is
-// one: the clock was wrong that dated it, and by as much as it was, everything behind it
-// would have to wait.
+// Final reports whether a problem of the kind lies in what was sent, so that sending it again
+// does not help: the sender is done with it. NotYetValid is one: the clock was wrong that
+// dated it, and by as much as it was, everything behind it would have to wait.
 func (k Kind) Final() bool { return slices.Contains(final, k) }
 
 // Kinds lists every kind, sorted, for specifications and tests.

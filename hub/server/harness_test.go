@@ -70,6 +70,7 @@ func startOf(t *testing.T, spec setup.Spec, change func(f *federation)) *federat
 		change(f)
 	}
 	f.run()
+	f.begun()
 	st, err := sqlite.Open(t.Context(), filepath.Join(f.cfg.DataDir, "hub.db"))
 	if err != nil {
 		t.Fatal(err)
@@ -118,6 +119,23 @@ func (f *federation) run() {
 		ended = true
 		f.Fatalf("the hub does not start: %v", err)
 	}
+}
+
+// begun waits until the hub's first pass is over, if it has rules to decide by: what is
+// published meanwhile waits for everybody, and that it is withheld stands in the log.
+func (f *federation) begun() {
+	f.Helper()
+	resp, err := http.Get("http://" + f.ops + "/readyz")
+	if err != nil {
+		f.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return
+	}
+	until(f.T, "the first pass is over", func() bool {
+		return f.figure("entente_hub_settled_position") == f.figure("entente_hub_statement_position")
+	})
 }
 
 func (f *federation) key(dir, name string) keys.Signer {

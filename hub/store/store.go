@@ -39,6 +39,11 @@ type Store interface {
 	// Alert returns one version of an originator's alert, or ErrNotFound.
 	Alert(ctx context.Context, originator alert.MemberID, id alert.ID, version int) (*Alert, error)
 
+	// Portions returns the portions of an alert version in the order in which they were
+	// accepted, without Portion.Audience: those too that are erased from its token. There
+	// are none of an alert that is not stored.
+	Portions(ctx context.Context, originator alert.MemberID, id alert.ID, version int) ([]Portion, error)
+
 	// Pending returns up to limit deliveries that wait for hand-over to the
 	// recipient, oldest first, with the alerts' bytes.
 	Pending(ctx context.Context, recipient alert.MemberID, limit int) ([]Delivery, error)
@@ -204,17 +209,18 @@ const (
 	Stale            // HandOver: the feed has moved on, or a delivery is no longer pending; Proposal, Erase, Trim: see there; any: see Write.Seen
 	Unknown          // Ack, Purge: no such delivery was handed over
 	Full             // Accept, Statement: see Quota
-	Refused          // Accept: see Refuse
+	Refused          // Accept, Refuse: see Refuse
 )
 
 // Result is a write's outcome. Index is the log index of its first entry, -1 if
 // it appended none; on a Replay of Accept or Refuse, that of the stored alert, which Prior
-// holds; where Refused, that of the refusal. Woken are those, sorted, for whom an Accept made a pending delivery although
+// holds. Reason is why it was Refused before. Woken are those, sorted, for whom an Accept made a pending delivery although
 // it does not name them: they hold an earlier version.
 type Result struct {
 	Outcome Outcome
 	Index   int64
 	Prior   *Alert
+	Reason  []byte
 	Woken   []alert.MemberID
 }
 
@@ -240,16 +246,17 @@ type Accept struct {
 	Quota      Quota
 }
 
-// Refuse remembers that a member's alert version was refused as it was sent: of an Accept
+// Refuse remembers that a member was refused an alert as it was sent, and why: of an Accept
 // and a Refuse of the same bytes the one that comes first decides, in whichever processes
-// they are made. Its condition: these bytes are not stored as that version; else Replay. It
-// must come with an entry, and is remembered for as long as the last such entry is not
-// trimmed.
+// they are made. Its condition: these bytes are not stored as the version that it names, if
+// it names one, else Replay; and are not refused already, else Refused. It must come with an
+// entry.
 type Refuse struct {
 	Originator alert.MemberID
-	ID         alert.ID
+	ID         alert.ID // "", and Version 0: not known
 	Version    int
 	Digest     [32]byte // SHA-256 of the token as sent
+	Reason     []byte   // not empty
 }
 
 // Alert is a stored alert version.

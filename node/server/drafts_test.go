@@ -50,6 +50,7 @@ func newOffice(t *testing.T, rule node.FourEyes, people string) *office {
 	must(t, os.WriteFile(cfg.Ingress.Directory, []byte(people), 0o600))
 	cfg.Publishing.FourEyes = rule
 	cfg = start(t, cfg)
+	knows(t, cfg)
 	return &office{t, cfg, client(t, cfg)}
 }
 

@@ -52,6 +52,8 @@ type desk struct {
 	cfg  server.Config
 	c    *server.Client
 	sent int
+
+	until time.Time // when holding of what is handed over ends: the same for all, as what is compared shows it
 }
 
 func newDesk(t *testing.T) *desk {
@@ -59,7 +61,7 @@ func newDesk(t *testing.T) *desk {
 	hub := f.Serve(t)
 	hub.Do(func() { hub.Wait = true })
 	cfg := start(t, withDirectory(t, install(t, f, hub)))
-	return &desk{Federation: f, t: t, hub: hub, cfg: cfg, c: client(t, cfg)}
+	return &desk{Federation: f, t: t, hub: hub, cfg: cfg, c: client(t, cfg), until: time.Now().Add(2 * time.Hour)}
 }
 
 // labelled returns a label that XA may have, changed.
@@ -95,7 +97,7 @@ func (d *desk) issue(changes ...func(*alert.Label)) (alert.ID, string) {
 // the alert alone, and waits until XA has it.
 func (d *desk) hand(token string, kinds ...feed.Kind) {
 	d.t.Helper()
-	d.handUntil(token, time.Now().Add(time.Hour).Truncate(time.Hour).Add(time.Hour), kinds...)
+	d.handUntil(token, d.until, kinds...)
 }
 
 func (d *desk) handUntil(token string, until time.Time, kinds ...feed.Kind) {

@@ -97,6 +97,22 @@ func start(t *testing.T, cfg server.Config) server.Config {
 	return cfg
 }
 
+// knows waits until a node that was started has a verified registry.
+func knows(t *testing.T, cfg server.Config) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; <-time.After(5 * time.Millisecond) {
+		resp, err := http.Get("http://" + cfg.OpsListen + "/readyz")
+		must(t, err)
+		must(t, resp.Body.Close())
+		if resp.StatusCode == http.StatusOK {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("/readyz: %d", resp.StatusCode)
+		}
+	}
+}
+
 func plan(change func(*alert.Label)) alert.Plan {
 	p := nodetest.Plan()
 	if change != nil {

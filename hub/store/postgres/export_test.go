@@ -42,6 +42,7 @@ var Queries = map[string]string{
 	moveSQL:          "deliveries_pkey",
 	ackSQL:           "deliveries_pkey",
 	usedSQL:          "used_pkey",
+	refusedSQL:       "refused_pkey",
 	dropKeysSQL:      "erasable_keys_pkey",
 }
 

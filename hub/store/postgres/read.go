@@ -26,6 +26,8 @@ const (
 		" FROM deliveries d JOIN alerts a ON a.id = d.alert WHERE "
 	pendingSQL   = selectDeliveries + "d.recipient = $1 AND d.state = 0 ORDER BY d.id LIMIT $2"
 	deliveredSQL = selectDeliveries + "d.recipient = $1 AND d.seq > $2 ORDER BY d.seq LIMIT $3"
+	portionsSQL  = "SELECT p.portion, l.key FROM alerts a JOIN portions p ON p.alert = a.id JOIN labels l ON l.id = p.label" +
+		" WHERE a.originator = $1 AND a.alert = $2 AND a.version = $3::bigint ORDER BY p.position"
 	// handed finds the row by its alert: a recipient's feed is never walked.
 	handed     = "d.id = (SELECT e.id FROM deliveries e WHERE e.alert = a.id AND e.recipient = $1 AND e.seq IS NOT NULL"
 	lastHanded = handed + " ORDER BY e.seq DESC LIMIT 1)"
@@ -133,6 +135,16 @@ func (s *Store) Alert(ctx context.Context, originator alert.MemberID, id alert.I
 		return nil, err
 	}
 	return &a, nil
+}
+
+// Portions implements store.Store.
+func (s *Store) Portions(ctx context.Context, originator alert.MemberID, id alert.ID, version int) ([]store.Portion, error) {
+	return list(ctx, s, "portions", func(row pgx.CollectableRow) (p store.Portion, err error) {
+		var key []byte
+		err = row.Scan(&p.ID, &key)
+		p.LabelKey = string(key)
+		return p, err
+	}, portionsSQL, string(originator), string(id), version)
 }
 
 // Pending implements store.Store.

@@ -37,9 +37,6 @@ func (w *writer) trimmed(runs []store.Run) {
 		count += r.Last - r.First + 1
 	}
 	w.queue(trimSQL, int(count), firsts(runs), lasts(runs))
-	if count > 0 {
-		w.batch.Queue(dropRefusedSQL, firsts(runs), lasts(runs))
-	}
 }
 
 func firsts(runs []store.Run) []int64 {

@@ -115,8 +115,8 @@ func (t *tx) read(n plan.Needs) (*plan.State, error) {
 		err = each(s.Kept, n.Runs, func(r store.Run) (n int64, err error) { return n, t.row(readKept, r.First, r.Last).Scan(&n) })
 	}
 	if err == nil {
-		err = each(s.Refused, n.Refused, func(k plan.RefusedKey) (index int64, err error) {
-			return index, t.row(readRefused, string(k.Originator), k.Digest[:]).Scan(&index)
+		err = each(s.Refused, n.Refused, func(k plan.RefusedKey) (reason []byte, err error) {
+			return reason, t.row(readRefused, string(k.Originator), k.Digest[:]).Scan(&reason)
 		})
 	}
 	if err == nil {

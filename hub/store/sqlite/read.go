@@ -34,6 +34,8 @@ const (
 	originatorsSQL = "SELECT a.id, a.alert, a.originator FROM alerts a WHERE a.alert IN (SELECT value FROM json_each(?))"
 	statementsSQL  = "SELECT position, type, subject, revision, digest, previous, raw FROM statements" +
 		" WHERE position > ? ORDER BY position LIMIT ?"
+	portionsSQL = "SELECT p.portion, l.key FROM alerts a CROSS JOIN portions p ON p.alert = a.id JOIN labels l ON l.id = p.label" +
+		" WHERE a.originator = ? AND a.alert = ? AND a.version = ? ORDER BY p.position"
 	logHeadSQL = "SELECT size, root FROM log_head"
 	entriesSQL = "SELECT leaf FROM log_entries WHERE idx >= ? ORDER BY idx LIMIT ?"
 	trailSQL   = "SELECT idx, leaf FROM log_entries WHERE idx > ? AND length(leaf) > 0 ORDER BY idx LIMIT ?"
@@ -118,6 +120,16 @@ func (s *Store) Alert(ctx context.Context, originator alert.MemberID, id alert.I
 		return nil, err
 	}
 	return &a, nil
+}
+
+// Portions implements store.Store.
+func (s *Store) Portions(ctx context.Context, originator alert.MemberID, id alert.ID, version int) ([]store.Portion, error) {
+	return list(ctx, s, "portions", func(r *sql.Rows) (p store.Portion, err error) {
+		var key []byte
+		err = r.Scan(&p.ID, &key)
+		p.LabelKey = string(key)
+		return p, err
+	}, portionsSQL, string(originator), string(id), version)
 }
 
 // Pending implements store.Store.

@@ -56,8 +56,7 @@ const (
 	changeUsed
 	addEntry
 	trimEntries
-	dropRefused
-	setRefused
+	addRefused
 	addHash
 	setHead
 	ops // how many
@@ -122,7 +121,7 @@ var opSQL = [ops]string{
 		" VALUES (?, ?, ?, ?, ?, ?, ?)",
 	setSettled:  "UPDATE settled SET position = ?, at = ?",
 	readKept:    "SELECT count(*) FROM log_entries WHERE idx BETWEEN ? AND ? AND length(leaf) > 0",
-	readRefused: "SELECT log_index FROM refused WHERE originator = ? AND digest = ?",
+	readRefused: "SELECT reason FROM refused WHERE originator = ? AND digest = ?",
 	addKey:      "INSERT INTO erasable_keys (n, key) VALUES (?, ?)",
 	setKey:      "UPDATE erasable_keys SET key = ? WHERE n = ?",
 	changeUsed: "INSERT INTO used (member, alerts, bytes, statements) VALUES (?, ?, ?, ?)" +
@@ -130,10 +129,8 @@ var opSQL = [ops]string{
 		" statements = statements + excluded.statements",
 	addEntry:    "INSERT INTO log_entries (idx, leaf) VALUES (?, ?)",
 	trimEntries: "UPDATE log_entries SET leaf = x'' WHERE idx BETWEEN ? AND ? AND length(leaf) > 0",
-	dropRefused: "DELETE FROM refused WHERE log_index BETWEEN ? AND ?",
-	setRefused: "INSERT INTO refused (originator, digest, log_index) VALUES (?, ?, ?)" +
-		" ON CONFLICT (originator, digest) DO UPDATE SET log_index = excluded.log_index",
-	addHash: "INSERT INTO log_hashes (idx, hash) VALUES (?, ?)",
+	addRefused:  "INSERT INTO refused (originator, digest, reason) VALUES (?, ?, ?)",
+	addHash:     "INSERT INTO log_hashes (idx, hash) VALUES (?, ?)",
 	setHead: "UPDATE log_head SET size = ?, root = ?, alerts = ?, labels = ?, deliveries = ?, statements = ?," +
 		" proposals = ?, bundles = ?" +
 		" WHERE size = ? AND root = ?",

@@ -25,12 +25,9 @@ func (t *tx) write(c *plan.Changes, hashes []tlog.Hash) error {
 		if err := t.many(r.Last-r.First+1, trimEntries, r.First, r.Last); err != nil {
 			return err
 		}
-		if _, err := t.any(dropRefused, r.First, r.Last); err != nil {
-			return err
-		}
 	}
 	for _, r := range c.Refused {
-		if err := t.one(setRefused, string(r.Originator), r.Digest[:], r.Index); err != nil {
+		if err := t.one(addRefused, string(r.Originator), r.Digest[:], r.Reason); err != nil {
 			return err
 		}
 	}

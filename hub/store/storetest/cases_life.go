@@ -177,6 +177,8 @@ func testErase(t *testing.T, open opener) {
 	late := erase(2, at, "", 0)
 	late.Seen = m.statements[0].Position
 	outcomes(t, s, m, []store.Write{late}, store.Stale)
+	portions, err := s.Portions(t.Context(), "XA", id(1), 1)
+	same(t, "Portions of what is erased", portions, one.Accept.Portions, err)
 	s.Close()
 	compare(t, open(), m)
 }

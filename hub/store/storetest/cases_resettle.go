@@ -140,6 +140,8 @@ func testAudiences(t *testing.T, open opener) {
 	if string(m.labels[0].Audience) != "three" || m.labels[0].Key != "k" || len(m.labels) != 2 {
 		t.Errorf("labels %+v", m.labels)
 	}
+	portions, err := s.Portions(t.Context(), "XA", id(1), 1)
+	same(t, "Portions", portions, []store.Portion{{ID: "1", LabelKey: "k"}, {ID: "2", LabelKey: "k"}, {ID: "3", LabelKey: "l"}}, err)
 	s.Close()
 	compare(t, open(), m)
 }

@@ -126,6 +126,7 @@ func compareAlerts(t testing.TB, s store.Store, m *model) {
 						first = want
 					}
 				}
+				comparePortions(t, s, m, o, id, v)
 				compareDeliveriesOf(t, s, m, o, id, v)
 			}
 		}
@@ -135,6 +136,25 @@ func compareAlerts(t testing.TB, s store.Store, m *model) {
 	}
 	got, err := s.Originators(ctx, ids)
 	same(t, "Originators", got, owners, err)
+}
+
+// comparePortions holds the labels of an alert version's portions to the model; what the
+// portions are called testErase and testAudiences look at.
+func comparePortions(t testing.TB, s store.Store, m *model, o alert.MemberID, id alert.ID, version int) {
+	t.Helper()
+	var want, got []string
+	for i, a := range m.alerts {
+		if a.Originator == o && a.ID == id && a.Version == version {
+			for _, row := range m.portions[i] {
+				want = append(want, m.labels[row-1].Key)
+			}
+		}
+	}
+	portions, err := s.Portions(t.Context(), o, id, version)
+	for _, p := range portions {
+		got = append(got, p.LabelKey)
+	}
+	same(t, "Portions", got, want, err)
 }
 
 func compareDeliveriesOf(t testing.TB, s store.Store, m *model, o alert.MemberID, id alert.ID, version int) {

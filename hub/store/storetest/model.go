@@ -22,7 +22,7 @@ type model struct {
 	over       []bool // by place of the alert
 	purges     []store.Purge
 	firsts     []alert.MemberID // whose first revisions of statements are stored
-	refusals   []modelRefusal
+	refusals   []store.Refuse
 	leaves     [][]byte
 	trimmed    map[int64]bool // by index
 	atFirst    int64          // how many leaves there were before the group
@@ -62,8 +62,9 @@ func (m *model) apply(w store.Write) store.Result {
 	var o store.Outcome
 	switch {
 	case w.Accept != nil:
-		if index, ok := m.refusal(w.Accept); ok {
-			return store.Result{Outcome: store.Refused, Index: index}
+		a := w.Accept
+		if reason := m.refused(a.Originator, a.Digest); reason != nil && m.alert(a.Originator, a.ID, a.Version) == nil {
+			return store.Result{Outcome: store.Refused, Index: -1, Reason: reason}
 		}
 		prior, woken, o := m.accept(w.Accept, w.Seen)
 		if o == store.Replay {

@@ -12,15 +12,10 @@ import (
 	"github.com/entente-hub/entente/hub/store"
 )
 
-type modelRefusal struct {
-	store.Refuse
-	index int64
-}
-
 // refuse makes a write that refuses an alert version with a token.
 func refuse(o alert.MemberID, id alert.ID, version int, token string) store.Write {
-	return store.Write{Refuse: &store.Refuse{Originator: o, ID: id, Version: version, Digest: sha256.Sum256([]byte(token))},
-		Entries: [][]byte{fmt.Appendf(nil, "refused %s", token)}}
+	return store.Write{Refuse: &store.Refuse{Originator: o, ID: id, Version: version, Digest: sha256.Sum256([]byte(token)),
+		Reason: []byte("why not " + token)}, Entries: [][]byte{fmt.Appendf(nil, "refused %s", token)}}
 }
 
 // refuse of the model keeps every refusal that took effect.
@@ -28,27 +23,31 @@ func (m *model) refuse(r *store.Refuse) store.Result {
 	if prior := m.alert(r.Originator, r.ID, r.Version); prior != nil && prior.Digest == r.Digest {
 		return store.Result{Outcome: store.Replay, Index: prior.LogIndex, Prior: prior}
 	}
-	m.refusals = append(m.refusals, modelRefusal{*r, int64(len(m.leaves))})
+	if reason := m.refused(r.Originator, r.Digest); reason != nil {
+		return store.Result{Outcome: store.Refused, Index: -1, Reason: reason}
+	}
+	m.refusals = append(m.refusals, *r)
 	return store.Result{Outcome: store.Done}
 }
 
-// refusal finds the last refusal of what is not stored, unless its entry is trimmed.
-func (m *model) refusal(a *store.Accept) (index int64, ok bool) {
-	if m.alert(a.Originator, a.ID, a.Version) != nil {
-		return 0, false
-	}
+func (m *model) refused(o alert.MemberID, digest [32]byte) (reason []byte) {
 	for _, r := range m.refusals {
-		if r.Originator == a.Originator && r.Digest == a.Digest {
-			index, ok = r.index, true
+		if r.Originator == o && r.Digest == digest {
+			return r.Reason
 		}
 	}
-	return index, ok && !m.trimmed[index]
+	return nil
 }
 
 // refuse refuses what may be stored, or be brought later.
 func (g *generator) refuse() store.Write {
 	w := g.accept().Accept
-	return refuse(w.Originator, w.ID, w.Version, w.Token)
+	no := refuse(w.Originator, w.ID, w.Version, w.Token)
+	no.Refuse.Reason = append(g.bytes(), 1)
+	if g.IntN(4) == 0 {
+		no.Refuse.ID, no.Refuse.Version = "", 0
+	}
+	return no
 }
 
 // testRefuse: what was refused is not taken in, what was taken in is not refused.
@@ -57,7 +56,7 @@ func testRefuse(t *testing.T, open opener) {
 	one := accept("XA", id(1), 1, "one", "", "XB")
 	no := refuse("XA", id(1), 1, "one")
 	no.Entries = append(no.Entries, []byte("and more"))
-	outcomes(t, s, m, []store.Write{no, one, no, one}, store.Done, store.Refused, store.Done, store.Refused)
+	outcomes(t, s, m, []store.Write{no, one, no, one}, store.Done, store.Refused, store.Refused, store.Refused)
 	outcomes(t, s, m, []store.Write{one}, store.Refused)
 	s.Close()
 	s = open()
@@ -66,8 +65,12 @@ func testRefuse(t *testing.T, open opener) {
 	outcomes(t, s, m, []store.Write{otherwise, accept("XB", id(1), 1, "one", ""), accept("XA", id(1), 1, "another", "")},
 		store.Refused, store.Done, store.Done)
 	outcomes(t, s, m, []store.Write{one, refuse("XA", id(1), 1, "another"), no, accept("XA", id(1), 1, "another", "")},
-		store.Conflict, store.Replay, store.Done, store.Replay)
+		store.Conflict, store.Replay, store.Refused, store.Replay)
 	outcomes(t, s, m, []store.Write{accept("XA", id(3), 1, "three", "", "XB"), refuse("XA", id(3), 1, "three")}, store.Done, store.Replay)
+	nameless := refuse("XA", "", 0, "six")
+	six := accept("XA", id(6), 1, "six", "")
+	outcomes(t, s, m, []store.Write{nameless, six, trim(0, 0), refuse("XA", id(6), 1, "six"), six},
+		store.Done, store.Refused, store.Done, store.Refused, store.Refused)
 	// A predecessor that is missing, or a quota, is not asked for.
 	outcomes(t, s, m, []store.Write{refuse("XA", id(4), 2, "four"), accept("XA", id(4), 2, "four", "")}, store.Done, store.Refused)
 	late := refuse("XA", id(5), 1, "five")
@@ -76,30 +79,16 @@ func testRefuse(t *testing.T, open opener) {
 	outcomes(t, s, m, []store.Write{accept("XA", id(5), 1, "five", "")}, store.Done)
 }
 
-// testRefusalTrimmed: a refusal stands for as long as its last entry.
-func testRefusalTrimmed(t *testing.T, open opener) {
-	s, m := open(), &model{}
-	one, two := accept("XA", id(1), 1, "one", "", "XB"), accept("XA", id(2), 1, "two", "", "XB")
-	outcomes(t, s, m, []store.Write{refuse("XA", id(1), 1, "one"), refuse("XA", id(2), 1, "two"), refuse("XA", id(1), 1, "one")},
-		store.Done, store.Done, store.Done)
-	outcomes(t, s, m, []store.Write{trim(0, 0), one}, store.Done, store.Refused)
-	outcomes(t, s, m, []store.Write{two, trim(1, 1), two}, store.Refused, store.Done, store.Done)
-	outcomes(t, s, m, []store.Write{refuse("XA", id(1), 1, "one"), trim(2, 2), one}, store.Done, store.Done, store.Refused)
-	s.Close()
-	s = open()
-	outcomes(t, s, m, []store.Write{one}, store.Refused)
-	outcomes(t, s, m, []store.Write{trim(4, 6)}, store.Done)
-	outcomes(t, s, m, []store.Write{one}, store.Done)
-}
-
 // testMalformedRefuse: what no caller means is refused, and nothing done.
 func testMalformedRefuse(t *testing.T, open opener) {
 	s, m := open(), &model{}
 	silent, both := refuse("XA", id(1), 1, "token"), refuse("XA", id(1), 1, "token")
 	silent.Entries = nil
+	unexplained, halfNamed := refuse("XA", id(1), 1, "token"), refuse("XA", "", 1, "token")
+	unexplained.Refuse.Reason = nil
 	both.Accept = accept("XA", id(1), 1, "token", "").Accept
 	for name, bad := range map[string]store.Write{
-		"no record": silent, "two changes": both, "of nobody": refuse("", id(1), 1, "token"), "of nothing": refuse("XA", "", 1, "token"),
+		"no record": silent, "two changes": both, "of nobody": refuse("", id(1), 1, "token"), "half a name": halfNamed, "no reason": unexplained,
 		"version 0": refuse("XA", id(1), 0, "token"), "version of 2^31": refuse("XA", id(1), 1<<31, "token"),
 		"NUL": refuse("XA", "a\x00", 1, "token"), "not UTF-8": refuse("\xff", id(1), 1, "token"),
 	} {

@@ -41,7 +41,6 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Trim", testTrim},
 		{"TrimmedAdmission", testTrimmedAdmission},
 		{"Refuse", testRefuse},
-		{"RefusalTrimmed", testRefusalTrimmed},
 		{"LifeInGroup", testLifeInGroup},
 		{"Quota", testQuota},
 		{"QuotaOfStatements", testQuotaOfStatements},

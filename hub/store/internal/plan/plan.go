@@ -27,7 +27,6 @@ type planner struct {
 	audiences audiences
 	proposals proposals
 	used      used
-	refused   set[RefusedKey]
 }
 
 // Decide applies the writes to the state in order. The writes must be those
@@ -49,7 +48,6 @@ func Decide(writes []store.Write, s *State) *Changes {
 	p.out.Audiences = p.audiences.labels
 	p.proposals.changes(p.out)
 	p.out.Used = p.used.changes()
-	p.out.Refused = p.refusals()
 	p.out.New = s.Head
 	return p.out
 }
@@ -109,8 +107,8 @@ func (p *planner) accept(i int, w *store.Write) store.Result {
 		}
 		return p.replay(i, row)
 	}
-	if index, ok := p.State.Refused[RefusedKey{a.Originator, a.Digest}]; ok {
-		return store.Result{Outcome: store.Refused, Index: index}
+	if reason, ok := p.State.Refused[RefusedKey{a.Originator, a.Digest}]; ok {
+		return store.Result{Outcome: store.Refused, Index: -1, Reason: reason}
 	}
 	var before *AlertRow
 	if a.Version > 1 {

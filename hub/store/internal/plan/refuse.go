@@ -10,14 +10,19 @@ import (
 func (s *sets) refuse(w *store.Write) error {
 	r := w.Refuse
 	switch {
-	case len(w.Entries) == 0:
-		return fmt.Errorf("refusal without an audit entry")
-	case r.Version < 1 || r.Version > math.MaxInt32:
-		return fmt.Errorf("refusal of version %d", r.Version)
+	case len(w.Entries) == 0 || len(r.Reason) == 0:
+		return fmt.Errorf("refusal without a reason or an audit entry")
+	case (r.ID == "") != (r.Version == 0) || r.Version < 0 || r.Version > math.MaxInt32:
+		return fmt.Errorf("refusal of version %d of %.64q", r.Version, r.ID)
 	}
-	s.alerts.add(AlertKey{r.Originator, r.ID, r.Version})
+	if r.ID != "" {
+		s.alerts.add(AlertKey{r.Originator, r.ID, r.Version})
+	}
 	s.refused.add(RefusedKey{r.Originator, r.Digest})
-	return names(string(r.Originator), string(r.ID))
+	if err := texts(string(r.ID)); err != nil {
+		return err
+	}
+	return names(string(r.Originator))
 }
 
 func (p *planner) refuse(i int, w *store.Write) store.Result {
@@ -26,29 +31,10 @@ func (p *planner) refuse(i int, w *store.Write) store.Result {
 		return p.replay(i, row)
 	}
 	key := RefusedKey{r.Originator, r.Digest}
-	done := p.done(w)
-	p.State.Refused[key] = done.Index
-	p.refused.add(key)
-	return done
-}
-
-// forget removes the refusals that runs of the log record.
-func (p *planner) forget(runs []store.Run) {
-	for key, index := range p.State.Refused {
-		for _, run := range runs {
-			if run.First <= index && index <= run.Last {
-				delete(p.State.Refused, key)
-			}
-		}
+	if reason, ok := p.State.Refused[key]; ok {
+		return store.Result{Outcome: store.Refused, Index: -1, Reason: reason}
 	}
-}
-
-// refusals returns the refusals that this group makes. None of them is forgotten by it: a
-// Trim names what was there before.
-func (p *planner) refusals() []RefusedRow {
-	var out []RefusedRow
-	for _, key := range p.refused.list {
-		out = append(out, RefusedRow{key, p.State.Refused[key]})
-	}
-	return out
+	p.State.Refused[key] = r.Reason
+	p.out.Refused = append(p.out.Refused, RefusedRow{key, r.Reason})
+	return p.done(w)
 }

@@ -83,8 +83,8 @@ type State struct {
 	Bundles    map[string]BundleRow // by digest
 	Purges     map[PurgeKey]bool
 	Used       map[alert.MemberID]store.Used
-	Refused    map[RefusedKey]int64 // the log index of the refusal
-	Kept       map[store.Run]int64  // how many leaves of the run are not trimmed
+	Refused    map[RefusedKey][]byte // why
+	Kept       map[store.Run]int64   // how many leaves of the run are not trimmed
 	Settled    store.Settled
 
 	ofAlert map[int64][]*Delivery // Deliveries by Delivery.Alert
@@ -106,7 +106,7 @@ func NewState() *State {
 		Purges:     make(map[PurgeKey]bool),
 		Kept:       make(map[store.Run]int64),
 		Used:       make(map[alert.MemberID]store.Used),
-		Refused:    make(map[RefusedKey]int64),
+		Refused:    make(map[RefusedKey][]byte),
 		ofAlert:    make(map[int64][]*Delivery),
 	}
 }
@@ -249,10 +249,10 @@ type FeedRow struct {
 	store.Feed
 }
 
-// RefusedRow is what a refusal's row shall say.
+// RefusedRow is a refusal to remember.
 type RefusedRow struct {
 	RefusedKey
-	Index int64 // of its entry in the log
+	Reason []byte
 }
 
 // UsedRow is by how much what a member takes up changes.
@@ -286,8 +286,8 @@ type Changes struct {
 	Bundles    []NewBundle    // new, or in place of what is stored; each digest once
 	Purges     []NewPurge
 	Used       []UsedRow
-	Trimmed    []store.Run  // whose leaves are all there; refusals that they record are to be deleted
-	Refused    []RefusedRow // new, or in place of what is stored; each key once
+	Trimmed    []store.Run // whose leaves are all there
+	Refused    []RefusedRow
 	Settled    *store.Settled
 }
 

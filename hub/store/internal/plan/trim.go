@@ -36,6 +36,5 @@ func (p *planner) trim(t *store.Trim) store.Outcome {
 		}
 	}
 	p.out.Trimmed = append(p.out.Trimmed, t.Runs...)
-	p.forget(t.Runs)
 	return store.Done
 }
