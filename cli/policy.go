@@ -77,14 +77,16 @@ func writeBundle(cmd *cobra.Command, file string, raw []byte, b *bundle.Bundle, 
 	return table(cmd.OutOrStdout(), nil, rows)
 }
 
-// bundleError says of an error of package bundle whether the file is at fault, or
-// who signed it.
+// bundleError says of an error of package bundle or policies whether the file is at fault,
+// who signed it, or neither: it may be the machine.
 func bundleError(file string, err error) error {
 	switch {
 	case errors.Is(err, bundle.ErrUnsigned), errors.Is(err, bundle.ErrSignature):
 		return problem.New(problem.BadSignature, "%s: %w", file, err)
 	case errors.Is(err, bundle.ErrSigned):
 		return problem.New(problem.Conflict, "%s: %w", file, err)
+	case errors.Is(err, policies.ErrTooLong):
+		return problem.New(problem.Unavailable, "%s: %w", file, err)
 	case errors.Is(err, bundle.ErrMalformed), errors.Is(err, bundle.ErrTooLarge), errors.Is(err, policies.ErrPolicy):
 		return usage("%s: %w", file, err)
 	}

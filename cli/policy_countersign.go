@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
 	"maps"
 	"slices"
@@ -89,7 +90,9 @@ type rulesChange struct {
 // changeTo finds out what a bundle changes. Its rules must compile.
 func (n *asked) changeTo(ctx context.Context, named *federation.Policy, b *bundle.Bundle) (policyChange, error) {
 	c := policyChange{Policy: named, Modules: len(b.Modules)}
-	if _, err := policies.Compile(b.Modules); err != nil {
+	if _, err := policies.Compile(b.Modules); errors.Is(err, policies.ErrTooLong) {
+		return c, problem.New(problem.Unavailable, "the rules of bundle %d: %w", b.Revision, err)
+	} else if err != nil {
 		return c, problem.New(problem.Conflict, "the rules of bundle %d do not compile: %w", b.Revision, err)
 	}
 	was, err := n.policyInForce(ctx)
@@ -151,7 +154,9 @@ func compare(before, now map[string]string) (*rulesChange, error) {
 
 func codes(modules map[string]string) ([]string, error) {
 	e, err := policies.Compile(modules)
-	if err != nil {
+	if errors.Is(err, policies.ErrTooLong) {
+		return nil, problem.New(problem.Unavailable, "%w", err)
+	} else if err != nil {
 		return nil, err
 	}
 	var out []string

@@ -21,10 +21,23 @@ type engines struct {
 	at map[string]*policies.Engine
 }
 
-// of returns the rules of a digest: those that the program was built with, or of a
-// bundle in the store. nil: this hub does not have them, or they do not compile. The
-// officers' statement names rules by their digest, which is all that is looked at.
+// of is find for what decides by the rules. Of those that did not answer in time it returns
+// nil: nothing is decided until refresh, which asks again as long as there are none, finds
+// that they do.
 func (c *engines) of(ctx context.Context, h *Hub, digest string) (*policies.Engine, error) {
+	e, err := c.find(ctx, h, digest)
+	if errors.Is(err, policies.ErrTooLong) {
+		h.Log.Warn("a stored policy bundle can not be used now; it is tried again", "digest", digest, "error", err.Error())
+		return nil, nil
+	}
+	return e, err
+}
+
+// find returns the rules of a digest: those that the program was built with, or of a
+// bundle in the store. nil: this hub does not have them, or they do not compile. Errors
+// wrap policies.ErrTooLong where that is not known yet. The officers' statement names rules
+// by their digest, which is all that is looked at.
+func (c *engines) find(ctx context.Context, h *Hub, digest string) (*policies.Engine, error) {
 	if digest == h.Engine.Digest() {
 		return h.Engine, nil
 	}
@@ -44,6 +57,9 @@ func (c *engines) of(ctx context.Context, h *Hub, digest string) (*policies.Engi
 		return nil, unavailable(err)
 	}
 	e, err := compiled(b.Raw, digest)
+	if errors.Is(err, policies.ErrTooLong) {
+		return nil, unanswered(err)
+	}
 	if err != nil {
 		h.Log.Error("a stored policy bundle can not be used", "digest", digest, "error", err.Error())
 		return nil, nil
@@ -53,6 +69,11 @@ func (c *engines) of(ctx context.Context, h *Hub, digest string) (*policies.Engi
 	}
 	c.at[digest] = e
 	return e, nil
+}
+
+// unanswered is the problem where rules gave no answer in time, which says nothing for good.
+func unanswered(err error) error {
+	return problem.New(problem.Unavailable, "whether the bundle's rules can be used is not known: %w", err)
 }
 
 func compiled(raw []byte, digest string) (*policies.Engine, error) {
@@ -73,7 +94,9 @@ func compiled(raw []byte, digest string) (*policies.Engine, error) {
 // SubmitBundle stores a policy bundle that a policy officer has signed and whose
 // rules compile. One of the same rules and a lower revision it replaces: rules can
 // come again under the next number. It decides nothing until a statement puts it into
-// force. Errors are *problem.Error; a refusal is recorded.
+// force. Where the rules give no answer in time it is Unavailable, nothing is stored or
+// recorded, and the next try may find a less busy hub. Errors are *problem.Error; a
+// refusal is recorded.
 func (h *Hub) SubmitBundle(ctx context.Context, member alert.MemberID, raw []byte) error {
 	s, err := h.newerDirectory(ctx)
 	if err != nil {
@@ -91,7 +114,9 @@ func (h *Hub) SubmitBundle(ctx context.Context, member alert.MemberID, raw []byt
 	if err != nil {
 		return h.refuse(ctx, string(member), nil, err)
 	}
-	if _, err := policies.Compile(b.Modules); err != nil {
+	if _, err := policies.Compile(b.Modules); errors.Is(err, policies.ErrTooLong) {
+		return unanswered(err)
+	} else if err != nil {
 		return h.refuse(ctx, string(member), nil, problem.New(problem.Malformed, "the bundle's rules can not be used: %w", err))
 	}
 	if p, ok := s.dir.Policy(PolicyName); ok && b.Revision <= p.Bundle && b.Digest != p.Digest {
@@ -130,7 +155,7 @@ func (h *Hub) hasRules(ctx context.Context, body federation.Body) error {
 	if !ok || p.Name != PolicyName {
 		return nil
 	}
-	e, err := h.engines.of(ctx, h, p.Digest)
+	e, err := h.engines.find(ctx, h, p.Digest)
 	if err != nil {
 		return err
 	}

@@ -127,8 +127,8 @@ func opened(t testing.TB, st store.Store, err error) store.Store {
 	return st
 }
 
-// engine is that of the embedded rules. It is made once: compiling them ends by the wall
-// clock, and takes most of the time that a hub needs to begin.
+// engine is that of the embedded rules. It is made once: compiling them takes most of the
+// time that a hub needs to begin.
 var engine = sync.OnceValues(policies.Load)
 
 // deps are those of the federation's hub on a store.

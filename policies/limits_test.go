@@ -20,8 +20,13 @@ const endless = `digits := [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
 // shorten makes evaluations end soon for the time of a test.
 func shorten(t *testing.T) {
 	t.Helper()
+	endAfter(t, 20*time.Millisecond)
+}
+
+func endAfter(t *testing.T, d time.Duration) {
+	t.Helper()
 	was := evaluationTimeout
-	evaluationTimeout = 20 * time.Millisecond
+	evaluationTimeout = d
 	t.Cleanup(func() { evaluationTimeout = was })
 }
 
@@ -62,7 +67,7 @@ func TestEvaluationEnds(t *testing.T) {
 		"ingress":   func() error { _, err := ingress.Decide(t.Context(), fixedReading()); return err },
 		"compiling": func() error { _, err := Compile(modules); return err },
 	} {
-		if err := ask(); !errors.Is(err, ErrPolicy) || !errors.Is(err, errTooLong) {
+		if err := ask(); !errors.Is(err, ErrPolicy) || !errors.Is(err, ErrTooLong) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}

@@ -39,6 +39,11 @@ var sources embed.FS
 // what they were asked: they do not compile, or answer in the wrong shape.
 var ErrPolicy = errors.New("policy")
 
+// ErrTooLong is wrapped, besides ErrPolicy, where an evaluation was given up after a time:
+// either the rules come to no end or the machine is too busy. It is no verdict on the rules:
+// nothing may be taken in or released on it, and it is worth another try.
+var ErrTooLong = errors.New("the rules gave no answer in time: they come to no end, or the machine is too busy; try again")
+
 func broken(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrPolicy}, args...)...)
 }
@@ -58,8 +63,10 @@ type Engine struct {
 	admitting []Rule // of admission, in order
 }
 
-// Load compiles the embedded rules in strict mode. Errors wrap ErrPolicy.
-func Load() (*Engine, error) { return Compile(Embedded()) }
+// Load compiles the embedded rules in strict mode. That they answer the questions that
+// Compile puts is for the tests of this package to see, not for a program that starts on a
+// busy machine. Errors wrap ErrPolicy.
+func Load() (*Engine, error) { return newEngine(Embedded()) }
 
 // Embedded returns the rules of release and admission that the binary carries,
 // as name → source, tests left out: {"release/active/active.rego": "package …"}.
@@ -75,8 +82,8 @@ func Embedded() map[string]string {
 // Embedded gives them. They see nothing but their input, of which they name only
 // what Schema describes, are of packages below entente.release and
 // entente.admission, and answer the questions that Compile puts to them in the
-// right shape. It ends within seconds, whatever the rules are. Errors wrap
-// ErrPolicy.
+// right shape. Compiling ends within seconds, whatever the rules are, and each
+// question after five; then the error wraps ErrTooLong too. Errors wrap ErrPolicy.
 func Compile(modules map[string]string) (*Engine, error) {
 	e, err := newEngine(modules)
 	if err != nil {
@@ -229,8 +236,6 @@ func prepare(compiler *ast.Compiler, query string, data map[string]any) (rego.Pr
 // evaluationTimeout bounds one evaluation; tests make it short.
 var evaluationTimeout = 5 * time.Second
 
-var errTooLong = errors.New("the rules come to no end")
-
 // evaluate runs a prepared query and returns its one value as OPA has it. It ends
 // with ctx, and after evaluationTimeout at the latest.
 func evaluate(ctx context.Context, p rego.PreparedEvalQuery, input ast.Value) (*ast.Term, error) {
@@ -243,10 +248,10 @@ func evaluate(ctx context.Context, p rego.PreparedEvalQuery, input ast.Value) (*
 	}
 	rs, err := p.Eval(ctx, append(options, rego.EvalExternalCancel(end))...)
 	switch {
-	case topdown.IsCancel(err) && ctx.Err() != nil && !errors.Is(context.Cause(ctx), errTooLong):
+	case topdown.IsCancel(err) && ctx.Err() != nil:
 		return nil, ctx.Err()
 	case topdown.IsCancel(err):
-		return nil, broken("evaluate: %w", errTooLong)
+		return nil, broken("evaluate: %w", ErrTooLong)
 	case err != nil:
 		return nil, broken("evaluate: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/entente-hub/entente/api/alert"
 )
@@ -74,5 +75,61 @@ func TestProbesGoThroughEveryField(t *testing.T) {
 		if name := typ.Field(i).Name; name != "HandlingText" && (set == 0 || len(others) < 2) {
 			t.Errorf("%s: set in %d probes, with %d values", name, set, len(others))
 		}
+	}
+}
+
+// TestEmbeddedRulesAnswer: what Load takes without asking.
+func TestEmbeddedRulesAnswer(t *testing.T) {
+	e, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.probe(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// slow are rules that take some milliseconds for each answer.
+func slow(t *testing.T) map[string]string {
+	t.Helper()
+	const active = "release/active/active.rego"
+	modules := Embedded()
+	modules[active] = replaceOnce(t, modules[active], "permits := input.world.active if input.originator in input.world.active",
+		`permits := input.world.active if {
+	digits := [1, 2, 3, 4, 5, 6, 7, 8]
+	input.originator in input.world.active
+	count([1 | some a in digits; some b in digits; some c in digits; some d in digits; (((a + b) + c) + d) == 0]) == 0
+}`)
+	return modules
+}
+
+// TestLoadOnABusyMachine: where nothing is answered in time the embedded rules are ready
+// all the same; brought ones are not taken, nor called broken for good.
+func TestLoadOnABusyMachine(t *testing.T) {
+	endAfter(t, time.Nanosecond)
+	if _, err := Load(); err != nil {
+		t.Error(err)
+	}
+	if _, err := Compile(slow(t)); !errors.Is(err, ErrTooLong) {
+		t.Errorf("rules that were not seen to answer: error %v", err)
+	}
+}
+
+// TestProbesHaveTimeEach: slow rules, which answer each question in time, are taken,
+// however long all of them take together.
+func TestProbesHaveTimeEach(t *testing.T) {
+	modules := slow(t)
+	e, err := newEngine(modules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := e.probe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	whole := time.Since(began)
+	endAfter(t, whole/3)
+	if _, err := Compile(modules); err != nil {
+		t.Errorf("with %v for each question, of which all together took %v: %v", whole/3, whole, err)
 	}
 }
