@@ -31,10 +31,11 @@ and the reason, and reaches everybody who was handed over anything of the alert,
 nobody else: nobody else learns that there was such an alert.
 
   --mode purge      every node that holds any version of it erases what was disclosed to
-                    it, and says so with a signed receipt; so does the hub erase it. What
-                    stays is what was signed, without content, and the audit log.
-  --mode cease-use  nobody is to use it any more: nodes keep what they hold until it
-                    expires, lest the grounds of what was done with it be lost, and show
+                    it, and says so with a signed receipt; so does the hub erase it, and
+                    your own node once the hub has taken the recall. What stays is what
+                    was signed, without content, and the audit log.
+  --mode cease-use  nobody is to use it any more: nodes keep what they hold until its
+                    time ends, lest the grounds of what was done with it be lost, and show
                     it to nobody.
 
 The reason is read by all who had the alert, so say nothing in it that they may not know.

@@ -11,6 +11,28 @@ import (
 	"github.com/entente-hub/entente/trust"
 )
 
+// stillOwn reduces an alert of the member's own, and what the hub says of it, to the
+// portions that stand: each of the two ends one by its own clock.
+func (n *Node) stillOwn(o *store.Outgoing, a *Audience) error {
+	mine, err := trust.ReadAlert(o.Token)
+	if err != nil {
+		return err
+	}
+	soon := n.ended().Add(alert.MaxSkew).Unix()
+	stands := make(map[alert.PortionID]feed.Kind)
+	for _, p := range mine.Portions {
+		named := slices.ContainsFunc(a.Portions, func(q PortionAudience) bool { return q.Portion == p.ID })
+		if named || ownEndOf(p.Label, mine.Expires) > soon {
+			stands[p.ID] = feed.Content
+		}
+	}
+	if !isWhole(o) {
+		a.Portions = slices.DeleteFunc(a.Portions, func(p PortionAudience) bool { return stands[p.Portion] == "" })
+	}
+	o.Token, err = trust.ReduceAlert(o.Token, stands)
+	return err
+}
+
 // checkAudience holds what the hub says of an alert of the member's own to what the
 // node knows: it speaks of that alert's portions and of the federation's members, each
 // once, and what it rests on is verified. Whether it decides rightly is not for the node

@@ -37,7 +37,7 @@ const (
 	// tells whether it was withdrawn or is not released any more.
 	Removed Change = "removed"
 	// Erased: it is in both, and the earlier is not held any more, so that nothing tells
-	// what changed.
+	// what changed. Of the member's own it may also be new: what is gone has no name.
 	Erased Change = "erased"
 )
 
@@ -116,6 +116,7 @@ type side struct {
 	recall   *alert.Recall
 	portions map[alert.PortionID]alert.Portion
 	erased   map[alert.PortionID]bool // what is not held any more, as far as that may be known
+	nameless bool                     // something else is not
 }
 
 // side reads a version, of which a reader sees what it may read.
@@ -123,11 +124,11 @@ func (n *Node) side(ctx context.Context, reader *Reader, originator alert.Member
 	s := side{portions: make(map[alert.PortionID]alert.Portion), erased: make(map[alert.PortionID]bool)}
 	var portions []alert.Portion
 	if originator == n.Member {
-		a, err := n.ownVersion(ctx, reader, id, version)
+		a, whole, err := n.ownVersion(ctx, reader, id, version)
 		if err != nil {
 			return side{}, err
 		}
-		portions, s.expires, s.recall = a.Portions, a.Expires, a.Recall
+		portions, s.expires, s.recall, s.nameless = a.Portions, a.Expires, a.Recall, !whole
 	} else {
 		r, err := n.show(ctx, reader, originator, id, version)
 		if err != nil {
@@ -146,24 +147,24 @@ func (n *Node) side(ctx context.Context, reader *Reader, originator alert.Member
 	return s, nil
 }
 
-// ownVersion reads a version of an alert of the member's own.
-func (n *Node) ownVersion(ctx context.Context, reader *Reader, id alert.ID, version int) (*trust.VerifiedAlert, error) {
+// ownVersion reads a version of an alert of the member's own, and whether all is there that
+// it disclosed.
+func (n *Node) ownVersion(ctx context.Context, reader *Reader, id alert.ID, version int) (a *trust.VerifiedAlert, whole bool, err error) {
 	focal, err := n.focal(ctx, reader)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if !focal {
-		return nil, problem.New(problem.NotFound, "no such alert")
+		return nil, false, problem.New(problem.NotFound, "no such alert")
 	}
 	o, err := n.Outgoing(ctx, id, version)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	a, err := trust.ReadAlert(o.Token)
-	if err != nil {
-		return nil, problem.Wrap(problem.Internal, err, "the alert in the outbox can not be read")
+	if a, err = trust.ReadAlert(o.Token); err != nil {
+		return nil, false, problem.Wrap(problem.Internal, err, "the alert in the outbox can not be read")
 	}
-	return a, nil
+	return a, isWhole(o), nil
 }
 
 // diffPortion compares a portion; nil: it is the same.
@@ -175,7 +176,7 @@ func diffPortion(id alert.PortionID, old, now side) (*PortionDiff, error) {
 	case !after:
 		d.Change = Removed
 		return d, nil
-	case !before && old.erased[id]:
+	case !before && (old.erased[id] || old.nameless):
 		d.Change = Erased
 		return d, nil
 	case !before:

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 
 const (
 	// DraftLifetime is how long a draft waits for its release, and how long what became
-	// of it is told unless it was released.
+	// of it is told unless it was released: at most, see draftEnd.
 	DraftLifetime = 30 * 24 * time.Hour
 
 	// MaxDrafts bounds the drafts of one author that wait at a time.
@@ -48,8 +49,9 @@ type draftBody struct {
 }
 
 // AddDraft composes an alert as Publish does, up to the signature, and keeps it until
-// another than its author releases it. Errors are those of Publish; Malformed where the
-// node has no directory of users, Unauthenticated where the person does not show who it
+// another than its author releases it, or it ends: with the first retention among its
+// labels, at the latest after DraftLifetime. Errors are those of Publish; Malformed where the
+// node has no directory of users, or a retention has ended, Unauthenticated where the person does not show who it
 // is, Forbidden where it is no author or may not read itself what it writes, RateLimited
 // where MaxDrafts of its wait already.
 func (n *Node) AddDraft(ctx context.Context, p Person, d Draft) (*KeptDraft, error) {
@@ -73,7 +75,11 @@ func (n *Node) addDraft(ctx context.Context, p Person, d Draft, on *basis) (*Kep
 	if err != nil {
 		return nil, err
 	}
-	kept, err := newDraft(p.User, now, d, a, keptPortions(shown), on)
+	ends, err := draftEnd(now, shown)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := newDraft(p.User, now, ends, d, a, keptPortions(shown), on)
 	if err != nil {
 		return nil, err
 	}
@@ -135,9 +141,25 @@ func (n *Node) rehearse(ctx context.Context, d Draft, now time.Time) (alert.Aler
 	return a, err
 }
 
+// draftEnd is when a draft ends that is written now and read by the labels of portions: what
+// may not be held any more does not wait for its release.
+func draftEnd(now time.Time, portions []alert.Portion) (time.Time, error) {
+	ends := now.Add(DraftLifetime)
+	for _, p := range portions {
+		end := ownEndOf(p.Label, math.MaxInt64)
+		if end <= now.Unix() {
+			return ends, problem.New(problem.Malformed, "portion %s: its retention has ended", p.ID)
+		}
+		if end < ends.Unix() {
+			ends = time.Unix(end, 0)
+		}
+	}
+	return ends, nil
+}
+
 // newDraft makes what is kept of a draft. Its labels are those of the alert that was
 // made of it: what the node has filled in is part of what is read and released.
-func newDraft(author string, now time.Time, d Draft, a alert.Alert, shown []store.DraftPortion, on *basis) (*KeptDraft, error) {
+func newDraft(author string, now, ends time.Time, d Draft, a alert.Alert, shown []store.DraftPortion, on *basis) (*KeptDraft, error) {
 	uid, err := uuid.NewV7()
 	if err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "")
@@ -157,7 +179,7 @@ func newDraft(author string, now time.Time, d Draft, a alert.Alert, shown []stor
 	}
 	now = now.UTC().Truncate(time.Microsecond)
 	return &KeptDraft{Content: &d, Makes: a.Version, Draft: store.Draft{ID: id, Author: author, Digest: digestOf(string(body)), Body: body,
-		Portions: shown, CreatedAt: now, ExpiresAt: now.Add(DraftLifetime), State: store.Pending}}, nil
+		Portions: shown, CreatedAt: now, ExpiresAt: ends.UTC().Truncate(time.Microsecond), State: store.Pending}}, nil
 }
 
 // encodeDraft writes a body. Strings stay as they are written.

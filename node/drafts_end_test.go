@@ -149,6 +149,62 @@ func TestDraftsEnd(t *testing.T) {
 	}
 }
 
+// TestDraftEndsWithRetention: a draft waits no longer than what it says may be held, and what
+// may not be held any more is never written as one. One that recalls an alert ends with the
+// labels by which it is read.
+func TestDraftEndsWithRetention(t *testing.T) {
+	b := newBureau(t)
+	midnight := time.Now().UTC().Truncate(day)
+	retained := func(days ...int) node.Draft {
+		d := writing(alert.Restricted, alert.Restricted)
+		for i, n := range days {
+			d.Plan.Portions[i].Label.Retention = alert.Date(midnight.AddDate(0, 0, n).Format(time.DateOnly))
+		}
+		return d
+	}
+	add := func(what string, d node.Draft, days int) *node.KeptDraft {
+		t.Helper()
+		kept, err := b.n.AddDraft(ctx, anna, d)
+		must(t, err)
+		want := midnight.AddDate(0, 0, days+1)
+		if days < 0 {
+			want = kept.CreatedAt.Add(node.DraftLifetime)
+		}
+		if !kept.ExpiresAt.Equal(want) {
+			t.Errorf("%s ends at %s, want %s", what, kept.ExpiresAt, want)
+		}
+		return kept
+	}
+	long, short := add("without", retained(), -1), add("with two", retained(9, 3), 3)
+	add("with one that is later", retained(60, 90), -1)
+	_, err := b.n.AddDraft(ctx, anna, retained(9, -1))
+	wantKind(t, "past", err, problem.Malformed)
+	o, err := b.n.Release(ctx, bert, add("to be recalled", retained(60, 5), 5).ID, b.latest())
+	must(t, err)
+	add("a recall", recall(o.ID), 5)
+	b.late = time.Until(midnight.AddDate(0, 0, 4)) + time.Second
+	b.restart(node.AllFourEyes)
+	_, err = b.n.Release(ctx, bert, short.ID, short.Digest)
+	wantKind(t, "released", err, problem.NotFound)
+	b.n.StartedBefore(day)
+	must(t, b.n.DraftsStep(ctx))
+	all, err := b.shaky.Drafts(ctx, store.Pending, "", time.Unix(0, 0), 10)
+	must(t, err)
+	if len(all) != 3 || slices.ContainsFunc(all, func(d store.Draft) bool { return d.ID == short.ID }) {
+		t.Errorf("%+v", all)
+	}
+	_, err = b.n.Release(ctx, bert, long.ID, long.Digest)
+	must(t, err)
+}
+
+// latest is the digest of the draft that was added last.
+func (b *bureau) latest() string {
+	b.t.Helper()
+	list, err := b.n.Drafts(ctx, anna, "", "", 1)
+	must(b.t, err)
+	return list[0].Digest
+}
+
 // TestNobodyFillsTheDisk: only so many drafts of one author wait at a time.
 func TestNobodyFillsTheDisk(t *testing.T) {
 	b := newBureau(t)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/problem"
@@ -26,21 +27,29 @@ type told struct {
 	state  store.DraftState
 	by     string
 	reason string
+	ends   time.Time
 }
 
 // model is the rules on drafts, written apart from the node.
 type model struct {
 	crew   *crew
+	now    func() time.Time
 	drafts []*told
 	alerts int
 }
 
 // knows reports whether a user may know of a draft.
 func (m *model) knows(user string, d *told) bool {
+	if d.state != store.Released && !m.now().Before(d.ends) {
+		return false
+	}
+	return m.reads(user, d) && (d.author == user || m.crew.Has(user, node.Releaser))
+}
+
+// reads reports whether a user may read all of a draft.
+func (m *model) reads(user string, d *told) bool {
 	u, ok := m.crew.get(user)
-	writes := d.author == user
-	cleared := u.clearance >= d.level && (d.level <= alert.Restricted || slices.Contains(u.taskForces, "tf-one"))
-	return ok && cleared && (writes || slices.Contains(u.roles, node.Releaser))
+	return ok && u.clearance >= d.level && (d.level <= alert.Restricted || slices.Contains(u.taskForces, "tf-one"))
 }
 
 // decide says what an operation of a user's on a draft ends in: "" for success.
@@ -62,7 +71,7 @@ func (m *model) decide(op, user, digest, reason string, d *told) problem.Kind {
 		}
 		return problem.Conflict
 	}
-	if author, ok := m.crew.get(d.author); op == "release" && (!ok || !slices.Contains(author.roles, node.Author)) {
+	if op == "release" && !(m.crew.Has(d.author, node.Author) && m.reads(d.author, d)) {
 		return problem.Conflict
 	}
 	d.state, d.by, d.reason = want, user, reason
@@ -73,28 +82,33 @@ func (m *model) decide(op, user, digest, reason string, d *told) problem.Kind {
 }
 
 // TestDraftsFollowTheModel: random users do random things to random drafts, while the
-// directory changes and the node is killed; each ends as the model says, and at the end
+// directory changes, time goes by and the node is killed; each ends as the model says, and at the end
 // there is one alert for each draft that was released, and no other.
 func TestDraftsFollowTheModel(t *testing.T) {
 	const seed = 20270301
 	r := rand.New(rand.NewPCG(seed, 1))
 	b := newBureau(t)
-	m := &model{crew: b.crew}
+	m := &model{crew: b.crew, now: func() time.Time { return time.Now().Add(b.late) }}
 	names := []string{"anna", "bert", "carl", "dora", "Anna", "nobody"}
 	original := newCrew().users
-	for step := range 1000 {
+	for step := range 1500 {
 		user := names[r.IntN(len(names))]
 		p := node.Person{User: user, Token: "token-of-" + user}
 		where := fmt.Sprintf("seed %d, step %d, %s", seed, step, user)
-		switch r.IntN(12) {
+		switch r.IntN(13) {
 		case 0, 1:
 			level := []alert.Classification{alert.Unclassified, alert.Restricted, alert.Secret}[r.IntN(3)]
-			d, err := b.n.AddDraft(ctx, p, writing(level))
-			want := m.add(user, level)
+			w := writing(level, level)
+			ends := m.retain(r, &w)
+			d, err := b.n.AddDraft(ctx, p, w)
+			want := m.add(user, level, ends)
 			check(t, where+" adds", err, want)
 			if err == nil {
-				m.drafts = append(m.drafts, &told{id: d.ID, digest: d.Digest, author: user, level: level, state: store.Pending})
+				m.drafts = append(m.drafts, &told{id: d.ID, digest: d.Digest, author: user, level: level, state: store.Pending, ends: ends})
 			}
+		case 12:
+			b.late += time.Duration(r.IntN(20)) * time.Hour
+			must(t, b.n.DraftsStep(ctx))
 		case 2:
 			changeCrew(r, b.crew, original)
 		case 3:
@@ -131,12 +145,31 @@ func TestDraftsFollowTheModel(t *testing.T) {
 	m.checkOutbox(t, b)
 }
 
+// retain names the retention of some portions of a draft, and says when that ends then.
+func (m *model) retain(r *rand.Rand, d *node.Draft) time.Time {
+	ends := m.now().Add(30 * 24 * time.Hour)
+	for i := range d.Plan.Portions {
+		if days := r.IntN(50) - 2; days < 40 {
+			last := m.now().UTC().Truncate(24*time.Hour).AddDate(0, 0, days)
+			d.Plan.Portions[i].Label.Retention = alert.Date(last.Format(time.DateOnly))
+			if end := last.AddDate(0, 0, 1); end.Before(ends) {
+				ends = end
+			}
+		}
+	}
+	return ends
+}
+
 // add says what adding a draft ends in.
-func (m *model) add(user string, level alert.Classification) problem.Kind {
+func (m *model) add(user string, level alert.Classification, ends time.Time) problem.Kind {
 	switch {
 	case !m.crew.Shows(user, "token-of-"+user):
 		return problem.Unauthenticated
-	case !m.crew.Has(user, node.Author), !m.knows(user, &told{author: user, level: level}):
+	case !m.crew.Has(user, node.Author):
+		return problem.Forbidden
+	case !m.now().Before(ends):
+		return problem.Malformed
+	case !m.knows(user, &told{author: user, level: level, ends: ends}):
 		return problem.Forbidden
 	}
 	return ""

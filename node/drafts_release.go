@@ -13,7 +13,7 @@ import (
 // Release lets a draft go that another has written, and which a releaser has read:
 // digest is that of what was read. The alert is composed anew and checked again, signed
 // and queued, once however often it is asked for. To the same releaser a draft that it
-// has released is answered as it was then.
+// has released is answered as it was then, as far as that has not ended.
 //
 // Errors are those of Publish and of Draft, and Forbidden where the person is no releaser
 // or has written the draft itself, Conflict where the digest is another, the draft
@@ -75,7 +75,7 @@ func (n *Node) releasedBefore(ctx context.Context, p Person, d *store.Draft) (*s
 	if err != nil {
 		return nil, problem.Wrap(problem.Unavailable, err, "the outbox can not be read")
 	}
-	return o, nil
+	return n.unended(o), nil
 }
 
 // over says what has become of a draft.

@@ -15,7 +15,8 @@ import (
 )
 
 // What is held of an alert ends by a recall, by a later version that does not release
-// it any more, or by time. What has ended is erased: in the transaction that stores what
+// it any more, or by time: its own or, where that is earlier, the end of what a later
+// version has in its place. What has ended is erased: in the transaction that stores what
 // ended it, or by the sweep when the time has come, with a receipt in that transaction.
 
 // end is one reason for which portions of a version are erased.
@@ -34,26 +35,43 @@ type ends struct {
 
 func endsAt(at int64) *ends { return &ends{at, make(map[end]map[alert.PortionID]bool)} }
 
-// judge marks in a history what has ended by now. A receipt names a portion of a version
-// once no delivery of that has anything of it any more: none, where one of them can not be
-// read. Such a version does not tell either what it had released.
+// standing is until when what later versions have released as content stands, in seconds
+// since 1970-01-01 UTC; nil: there are none.
+type standing map[alert.PortionID]int64
+
+// bound returns when a portion ends that ends at a moment by itself: at the latest with what
+// the later versions have of it. 0: one of them does not release it any more.
+func (s standing) bound(p alert.PortionID, end int64) int64 {
+	if s == nil {
+		return end
+	}
+	return min(end, s[p])
+}
+
+// judge marks in a history what has ended by now, and says when the rest ends next. A
+// receipt names a portion of a version once no delivery of that has anything of it any
+// more: none, where one of them can not be read. Such a version does not tell either what
+// it had released.
 func (x *ends) judge(key alertKey, h history) {
 	var recalled bool
-	var standing map[alert.PortionID]bool // released as content by all later versions; nil: there are none
+	var later standing
 	for _, v := range slices.Backward(slices.Sorted(maps.Keys(h))) {
 		ended := make(map[alert.PortionID]feed.Cause)
 		for _, e := range h[v] {
-			for p, r := range e.held {
+			e.next = 0
+			for p, end := range e.held {
+				until := later.bound(p, end)
 				switch {
 				case recalled:
 					ended[p] = feed.Recalled
-				case standing != nil && !standing[p]:
+				case until == 0:
 					ended[p] = feed.Superseded
-				case endOf(r, e.expires) <= x.at:
+				case until <= x.at:
 					if ended[p] == "" {
 						ended[p] = feed.Ended
 					}
 				default:
+					e.next = earlier(e.next, until)
 					continue
 				}
 				e.gone[p] = true
@@ -65,29 +83,36 @@ func (x *ends) judge(key alertKey, h history) {
 				x.receipt(end{key, v, h[v][0].digest, cause}, p)
 			}
 		}
-		switch mode := h[v][0].recall; mode {
-		case alert.Purge:
-			recalled = true
-		case alert.CeaseUse: // what stood before stays, for nobody to read
-		default:
-			if len(h.damaged(v)) == 0 {
-				standing = h.content(v, standing)
-			}
-		}
+		recalled = recalled || h[v][0].recall == alert.Purge
+		later = h.content(v, later)
 	}
 }
 
-// content returns what a version has released as content, of what all later ones have.
-func (h history) content(v int, standing map[alert.PortionID]bool) map[alert.PortionID]bool {
-	all := make(map[alert.PortionID]bool)
+// content returns what a version lets stand of those before it, as the later ones let it:
+// of what it has released several times the last counts that ends. A recall ends everything
+// or, for alert.CeaseUse, leaves it to its time, for nobody to read.
+func (h history) content(v int, later standing) standing {
+	if h[v][0].recall != "" || len(h.damaged(v)) > 0 {
+		return later
+	}
+	all := make(standing)
 	for _, e := range h[v] {
-		for p, content := range e.released {
-			if content && (standing == nil || standing[p]) {
-				all[p] = true
+		for p, end := range e.released {
+			if until := later.bound(p, end); until > 0 {
+				all[p] = max(all[p], until)
 			}
 		}
 	}
 	return all
+}
+
+// laterThan returns until when the versions after an item's let stand what it has.
+func (n *Node) laterThan(ctx context.Context, i store.Item) (later standing, err error) {
+	h, err := n.historyAfter(ctx, alertKey{i.Originator, i.ID}, i.Version)
+	for _, v := range slices.Backward(slices.Sorted(maps.Keys(h))) {
+		later = h.content(v, later)
+	}
+	return later, err
 }
 
 func (x *ends) receipt(e end, p alert.PortionID) {
@@ -238,7 +263,7 @@ func (n *Node) sweepInbox(ctx context.Context, at int64) (more bool, err error) 
 	if e.Purges, err = n.signPurges(ctx, x.receipts()); err != nil {
 		n.Log.WarnContext(ctx, "what has ended is erased, and the receipts are signed later", "error", err.Error())
 	}
-	n.erased()
+	n.unscrubbed.Store(true)
 	if err := n.Store.Erase(ctx, e); err != nil {
 		return false, err
 	}
@@ -262,15 +287,17 @@ func (n *Node) sayDamaged(ctx context.Context, key alertKey, h history) error {
 }
 
 // erasures returns what erases all that is marked of what is stored. What was due by a
-// moment is looked at too, to say when it is due next; what can not be read is put off.
+// moment is looked at too, to say when it is due next, and what ends earlier than was known;
+// what can not be read is put off.
 func (h history) erasures(at int64) []store.Erasure {
 	var list []store.Erasure
 	for _, v := range slices.Sorted(maps.Keys(h)) {
 		for _, e := range h[v] {
-			if e.page != nil || len(e.gone) == 0 && (e.due == 0 || e.due > at) {
+			due, sooner := e.due != 0 && e.due <= at, e.next != 0 && e.next < e.due
+			if e.page != nil || len(e.gone) == 0 && !due && !sooner {
 				continue
 			}
-			left := func(i store.Item) (store.Item, error) { return without(i, e.gone) }
+			left := func(i store.Item) (store.Item, error) { return without(i, e.gone, e.next) }
 			if e.damaged != nil {
 				left = func(i store.Item) (store.Item, error) { i.Due = at + damagedNap; return i, nil }
 			}
@@ -281,44 +308,9 @@ func (h history) erasures(at int64) []store.Erasure {
 }
 
 // erased notes, before that is tried, that something is erased, which the database is to
-// give up: it may be written where the answer is an error.
+// give up: it may be written where the answer is an error. The sweep notes it for itself: who
+// wakes itself tries again without a pause when it fails.
 func (n *Node) erased() {
 	n.unscrubbed.Store(true)
 	wake(n.woken.sweep)
-}
-
-// sweepOutbox erases the member's own alerts that have expired, but for what they have
-// signed. What is still to be sent is whole until it is known what became of it.
-func (n *Node) sweepOutbox(ctx context.Context, at int64) (more bool, err error) {
-	due, err := n.Store.DueOutgoing(ctx, at, sweepBatch)
-	if err != nil || len(due) == 0 {
-		return false, err
-	}
-	var e store.Erase
-	for _, o := range due {
-		x := store.OutgoingErasure{ID: o.ID, Version: o.Version, Digest: o.Digest, Token: o.Token}
-		p, err := clearPart(o.Token)
-		switch {
-		case err != nil:
-			x.Due = at + damagedNap
-			if err := n.raise(ctx, store.AlarmFeed, nil, "version %d of alert %s in the outbox can not be erased: %w", o.Version, o.ID, err); err != nil {
-				return false, err
-			}
-		case p.Expires > at:
-			x.Due = p.Expires
-		default:
-			x.Token = signedPart(o.Token) + "~"
-		}
-		e.Outgoing = append(e.Outgoing, x)
-	}
-	n.erased()
-	return true, n.Store.Erase(ctx, e)
-}
-
-// unexpired returns an outgoing alert without what is to be erased by now.
-func (n *Node) unexpired(o *store.Outgoing) *store.Outgoing {
-	if p, err := clearPart(o.Token); err == nil && o.State != store.Queued && p.Expires <= n.ended().Unix() {
-		o.Token = signedPart(o.Token) + "~"
-	}
-	return o
 }

@@ -84,7 +84,7 @@ func (n *Node) explainOwn(ctx context.Context, reader *Reader, e *Explanation) e
 		return err
 	}
 	if p, err := clearPart(o.Token); err == nil && o.Token == signedPart(o.Token)+"~" && len(p.Portions) > 0 {
-		return problem.New(problem.Expired, "the alert has expired: what it disclosed is erased, and nothing is left to explain")
+		return problem.New(problem.Expired, "the alert has ended: what it disclosed is erased, and nothing is left to explain")
 	}
 	a, err := n.Hub.Explain(ctx, e.ID, e.Version)
 	if err != nil && o.State != store.Accepted {
@@ -96,6 +96,9 @@ func (n *Node) explainOwn(ctx context.Context, reader *Reader, e *Explanation) e
 	k, err := n.asOfNow(ctx)
 	if err != nil {
 		return err
+	}
+	if err := n.stillOwn(o, &a); err != nil {
+		return problem.Wrap(problem.Internal, err, "the alert in the outbox can not be read")
 	}
 	if err := k.checkAudience(n.Member, *o, a); err != nil {
 		return problem.New(problem.Internal, "what the hub says of alert %s can not be true: %w", e.ID, err)

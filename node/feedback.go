@@ -281,7 +281,7 @@ func (n *Node) ownSubject(ctx context.Context, reader *Reader, s *subject) error
 	} else if err != nil {
 		return problem.Wrap(problem.Unavailable, err, "the outbox can not be read")
 	}
-	a, err := n.known.Load().dir.VerifyAlert(n.unexpired(o).Token)
+	a, err := n.known.Load().dir.VerifyAlert(n.unended(o).Token)
 	if err != nil {
 		return err
 	}

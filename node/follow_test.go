@@ -5,11 +5,14 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/crypto/keys"
 	"github.com/entente-hub/entente/node"
+	"github.com/entente-hub/entente/node/nodetest"
 	"github.com/entente-hub/entente/node/store"
 )
 
@@ -216,6 +219,40 @@ func TestFollowing(t *testing.T) {
 	if !s.Following || s.LastContact.IsZero() {
 		t.Errorf("%+v", s)
 	}
+	stop()
+	must(t, <-ended)
+}
+
+// TestHubsClockIsRightAgain: who finds its clock to differ from the hub's asks the hub anew,
+// and does not wait until the loop has paused for as long as it does after many failures.
+func TestHubsClockIsRightAgain(t *testing.T) {
+	h := newHouse(t)
+	must(t, h.st.Close())
+	h.open(func(c *node.Config) { c.Backoff = func(int) time.Duration { return time.Hour } })
+	must(t, h.n.FeedStep(ctx))
+	h.hub.Do(func() { h.Federation.Now = func() time.Time { return time.Now().Add(2 * alert.MaxSkew) } })
+	run, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- h.n.Run(run) }()
+	try := func() error {
+		_, err := h.n.Publish(ctx, node.Draft{Objects: objects(1), Plan: nodetest.Plan()})
+		return err
+	}
+	until := func(what string, kind problem.Kind) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+			err := try()
+			if err == nil && kind == "" || err != nil && problem.KindOf(err) == kind {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %v", what, err)
+			}
+		}
+	}
+	until("the hub's clock is wrong", problem.Unavailable)
+	h.hub.Do(func() { h.Federation.Now = time.Now })
+	until("it is right again", "")
 	stop()
 	must(t, <-ended)
 }

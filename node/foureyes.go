@@ -73,11 +73,11 @@ func (n *Node) judged(ctx context.Context, a alert.Alert, now time.Time) (shown,
 	case a.Recall != nil:
 		return n.judgedRecall(ctx, a, now)
 	}
-	before, err := n.last(ctx, a.Subject, a.Version, now)
+	before, whole, err := n.lastWhole(ctx, a.Subject, a.Version, now)
 	if err != nil {
 		return nil, nil, err
 	}
-	return a.Portions, slices.Concat(a.Portions, orAny(before.Portions)), nil
+	return a.Portions, slices.Concat(a.Portions, orAny(before.Portions, whole)), nil
 }
 
 // judgedRecall is judged for a recall: who may read it is judged by the last version that
@@ -90,7 +90,7 @@ func (n *Node) judgedRecall(ctx context.Context, a alert.Alert, now time.Time) (
 		} else if err != nil {
 			return nil, nil, problem.Wrap(problem.Unavailable, err, "the outbox can not be read")
 		}
-		before, err := trust.ReadAlert(o.Token)
+		before, err := trust.ReadAlert(n.unended(o).Token)
 		if err != nil {
 			return nil, nil, problem.Wrap(problem.Internal, err, "the alert in the outbox can not be read")
 		}
@@ -101,18 +101,19 @@ func (n *Node) judgedRecall(ctx context.Context, a alert.Alert, now time.Time) (
 		if len(shown) == 0 {
 			shown = before.Portions
 		}
-		all = append(all, orAny(before.Portions)...)
+		all = append(all, orAny(before.Portions, isWhole(o))...)
 	}
 	return shown, all, nil
 }
 
-// orAny returns the portions of a version. One without has come back from the hub without
-// them (see regain): a portion without a label, which may be of any level, stands for them.
-func orAny(portions []alert.Portion) []alert.Portion {
-	if len(portions) == 0 {
-		return []alert.Portion{{}}
+// orAny returns the portions of a version. For those that are gone, which its holders may
+// know of still, or with which the hub did not give it back (see regain), stands one without
+// a label, which may be of any level.
+func orAny(portions []alert.Portion, whole bool) []alert.Portion {
+	if whole {
+		return portions
 	}
-	return portions
+	return append(slices.Clip(portions), alert.Portion{})
 }
 
 // leave is what the member's rule on two persons has let go. mayGo mints it, queue

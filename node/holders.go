@@ -96,7 +96,7 @@ func (n *Node) Holders(ctx context.Context, id alert.ID) (Holders, error) {
 type ownVersions struct {
 	id       alert.ID
 	alerts   map[int]*trust.VerifiedAlert
-	portions map[int]map[alert.PortionID]bool // nil where they are erased by now
+	portions map[int]map[alert.PortionID]bool // nil where some are erased by now
 	accepted map[int]int64                    // when, seconds since 1970-01-01 UTC
 	queued   map[int]bool                     // of which there is no receipt here yet
 	last     int
@@ -135,7 +135,7 @@ func (own *ownVersions) add(o *store.Outgoing) error {
 		return err
 	}
 	own.alerts[o.Version], own.last = a, max(own.last, o.Version)
-	if len(a.Portions) > 0 {
+	if len(a.Portions) > 0 && isWhole(o) {
 		own.portions[o.Version] = make(map[alert.PortionID]bool)
 		for _, p := range a.Portions {
 			own.portions[o.Version][p.ID] = true

@@ -26,9 +26,12 @@ type piece struct {
 // handed over is held, whatever a later delivery leaves out: the hub could hide
 // anything otherwise. Of each portion the best counts that ever came: content until the
 // end of the time for which it may be held, before existence, until the alert expires; of
-// equals the latest. What has ended is not there, whether it is erased yet or not.
+// equals the latest. Neither stands for longer than what a later version has in its place.
+// What has ended is not there, whether it is erased yet or not.
 type holding struct {
 	now     time.Time
+	later   standing // what later versions let stand, once something may have ended
+	looked  bool     // later is known
 	ended   bool     // the alert was recalled: nobody gets anything of it
 	erased  bool     // something of a delivery is erased
 	notice  bool     // the latest delivery brought nothing but word that an earlier version is over
@@ -56,7 +59,7 @@ func (h *holding) add(r Received) {
 	}
 	h.last = make(map[alert.PortionID]piece)
 	for i, release := range r.Delivery.Releases {
-		if endOf(release, r.Alert.Expires) <= h.now.Unix() {
+		if h.later.bound(release.Portion, endOf(release, r.Alert.Expires)) <= h.now.Unix() {
 			continue
 		}
 		p := piece{release, r.Alert.Portions[i].Label, r.Delivery.Alert}
@@ -134,11 +137,27 @@ func (r *Received) unite(k *known, tokens []string, kinds map[alert.PortionID]fe
 	return nil
 }
 
+// lookLater finds out what the versions after an item's let stand, where something of the
+// item may have ended by them: before the item is due nothing has.
+func (n *Node) lookLater(ctx context.Context, i store.Item, h *holding) (err error) {
+	if h.looked || i.Latest <= i.Version || i.Due == 0 || i.Due > h.now.Unix() {
+		return nil
+	}
+	if h.later, err = n.laterThan(ctx, i); err != nil {
+		return unreadable(err)
+	}
+	h.looked = true
+	return nil
+}
+
 // gather takes in, and verifies, all deliveries of a version up to its latest, oldest
 // first. After each of them it calls each, unless that is nil. Errors are those of each,
 // or of kind Unavailable.
 func (n *Node) gather(ctx context.Context, k *known, latest store.Item, h *holding, each func() error) error {
 	take := func(item store.Item) error {
+		if err := n.lookLater(ctx, item, h); err != nil {
+			return err
+		}
 		h.erased = h.erased || item.Kept != ""
 		h.add(k.read(n.Member, item))
 		h.notice = item.Kept == "" && len(h.latest.Delivery.Releases) == 0

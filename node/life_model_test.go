@@ -61,10 +61,28 @@ func (m *modelled) over(d *handed, p alert.PortionID, now int64) feed.Cause {
 	switch {
 	case superseded:
 		return feed.Superseded
-	case d.end[p] <= now:
+	case m.until(d, p) <= now:
 		return feed.Ended
 	}
 	return ""
+}
+
+// until is when a portion of a delivery ends by time: its own, or that of any later version
+// that has it too, which is the longest of that version's deliveries.
+func (m *modelled) until(d *handed, p alert.PortionID) int64 {
+	ends := []int64{d.end[p]}
+	for _, v := range m.versions() {
+		var same []int64
+		for _, o := range m.arrived {
+			if o.version == v && o.kind[p] == feed.Content {
+				same = append(same, o.end[p])
+			}
+		}
+		if v > d.version && len(same) > 0 {
+			ends = append(ends, slices.Max(same))
+		}
+	}
+	return slices.Min(ends)
 }
 
 // settle marks what is over. What has ended by time may be found before the sweep or by
@@ -122,7 +140,7 @@ func (m *modelled) readable(v int, now int64) map[alert.PortionID]feed.Kind {
 	for _, d := range m.arrived {
 		if d.version == v && m.ended() == "" {
 			for p, kind := range d.kind {
-				if !d.gone[p] && d.end[p] > now && out[p] != feed.Content {
+				if !d.gone[p] && m.until(d, p) > now && out[p] != feed.Content {
 					out[p] = kind
 				}
 			}
@@ -279,6 +297,7 @@ func (l *life) take() {
 	l.t.Helper()
 	must(l.t, l.n.FeedStep(ctx))
 	for _, u := range l.feed {
+		u.alert.settle(l.now.Unix()) // what has ended by now does not come back
 		u.alert.arrived = append(u.alert.arrived, u.d)
 		u.alert.settle(l.now.Unix())
 	}

@@ -71,7 +71,7 @@ type Node struct {
 }
 
 // wakes holds one slot for each loop that others wake.
-type wakes struct{ sender, acks, statements, sweep chan struct{} }
+type wakes struct{ sender, acks, statements, sweep, feed chan struct{} }
 
 // New returns a node on what its store holds. All statements in it are verified
 // again from the authority's key on: the error of a store that has been tampered
@@ -95,7 +95,7 @@ func New(ctx context.Context, c Config) (*Node, error) {
 	case c.Signer.Public().Owner() != string(c.Member):
 		return nil, fmt.Errorf("node: key %s is not one of %s", c.Signer.Public().KeyID(), c.Member)
 	}
-	n := &Node{Config: c, asked: asked{refused: make(map[[sha256.Size]byte]bool)}, woken: wakes{make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)}}
+	n := &Node{Config: c, asked: asked{refused: make(map[[sha256.Size]byte]bool)}, woken: wakes{make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)}}
 	n.unscrubbed.Store(true) // it may have been killed in between
 	n.started = time.Now()
 	_, n.offline = c.Hub.(Offline)
@@ -128,7 +128,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	if !n.offline { // else these steps are taken with what is imported
 		list = append(list, loop{name: loopStatements, step: n.statementsStep, wake: n.woken.statements, pause: statementsAge},
-			loop{name: loopFeed, step: n.following(), pause: firstBackoff},
+			loop{name: loopFeed, step: n.following(), wake: n.woken.feed, pause: firstBackoff},
 			loop{name: loopOutbox, step: n.outboxStep, wake: n.woken.sender},
 			loop{name: loopAcks, step: n.acksStep, wake: n.woken.acks})
 	}

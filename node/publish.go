@@ -183,9 +183,11 @@ func (n *Node) Preview(ctx context.Context, d Draft) (Audience, error) {
 }
 
 // checkClock refuses to date an alert by a clock that is not the hub's: it would
-// be refused, or would expire too soon.
+// be refused, or would expire too soon. It may have been the hub's that was wrong, and is
+// right by now: so that is asked for at once, however long the loop would pause.
 func (n *Node) checkClock() error {
 	if by := n.health.ahead(n.Now()); by.Abs() > alert.MaxSkew {
+		wake(n.woken.feed)
 		return problem.New(problem.Unavailable, "the node's clock differs from the hub's by %s, where %s is allowed: set it right first",
 			by.Round(time.Second), alert.MaxSkew)
 	}

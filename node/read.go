@@ -247,9 +247,9 @@ func (n *Node) Outbox(ctx context.Context, limit int) ([]store.Outgoing, error) 
 	return list, nil
 }
 
-// Outgoing returns one version of an outgoing alert, once it has expired without what it
-// disclosed. Errors are of kind NotFound
-// or Unavailable.
+// Outgoing returns one version of an outgoing alert, without what has ended of what it
+// disclosed: a portion with its label's retention, all of it when it has expired or the hub
+// has accepted a recall of mode alert.Purge. Errors are of kind NotFound or Unavailable.
 func (n *Node) Outgoing(ctx context.Context, id alert.ID, version int) (*store.Outgoing, error) {
 	o, err := n.Store.Outgoing(ctx, id, version)
 	if errors.Is(err, store.ErrNotFound) {
@@ -257,5 +257,5 @@ func (n *Node) Outgoing(ctx context.Context, id alert.ID, version int) (*store.O
 	} else if err != nil {
 		return nil, problem.Wrap(problem.Unavailable, err, "the outbox can not be read")
 	}
-	return n.unexpired(o), nil
+	return n.unended(o), nil
 }

@@ -84,29 +84,26 @@ func follow(a *alert.Alert, before *trust.VerifiedAlert) {
 // the highest that the hub has accepted or may accept yet, below a number unless that is
 // 0. Errors are of kind NotFound, Expired, Unavailable or Internal.
 func (n *Node) last(ctx context.Context, id alert.ID, below int, now time.Time) (*trust.VerifiedAlert, error) {
-	o, err := n.Store.Current(ctx, id, below)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, problem.New(problem.NotFound, "no such alert of this member's own, or the hub has refused it")
-	} else if err != nil {
-		return nil, problem.Wrap(problem.Unavailable, err, "the outbox can not be read")
-	}
-	a, err := trust.ReadAlert(o.Token)
-	switch {
-	case err != nil:
-		return nil, problem.Wrap(problem.Internal, err, "the alert in the outbox can not be read")
-	case !now.Before(time.Unix(a.Expires, 0)):
-		return nil, problem.New(problem.Expired, "the alert has expired")
-	}
-	return a, nil
+	a, _, err := n.lastWhole(ctx, id, below, now)
+	return a, err
 }
 
-// ownEnd is when an alert of the member's own is erased, in seconds since 1970-01-01
-// UTC; 0: there is nothing in it to erase.
-func ownEnd(a alert.Alert) int64 {
-	if len(a.Portions) == 0 {
-		return 0
+// lastWhole is last, and reports whether nothing is gone of what the version disclosed.
+func (n *Node) lastWhole(ctx context.Context, id alert.ID, below int, now time.Time) (a *trust.VerifiedAlert, whole bool, err error) {
+	o, err := n.Store.Current(ctx, id, below)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, false, problem.New(problem.NotFound, "no such alert of this member's own, or the hub has refused it")
+	} else if err != nil {
+		return nil, false, problem.Wrap(problem.Unavailable, err, "the outbox can not be read")
 	}
-	return a.Expires
+	a, err = trust.ReadAlert(n.unended(o).Token)
+	switch {
+	case err != nil:
+		return nil, false, problem.Wrap(problem.Internal, err, "the alert in the outbox can not be read")
+	case !now.Before(time.Unix(a.Expires, 0)):
+		return nil, false, problem.New(problem.Expired, "the alert has expired")
+	}
+	return a, isWhole(o), nil
 }
 
 // errRefusedBefore: what an alert follows will never be at the hub.

@@ -60,6 +60,9 @@ func (n *Node) regain(ctx context.Context) error {
 // takeBack stores one of them, and raises an alarm where it was not known.
 func (n *Node) takeBack(ctx context.Context, o store.Outgoing) error {
 	news, err := n.Store.Regain(ctx, o)
+	if o.Recall != nil {
+		wake(n.woken.sweep) // as when one is sent
+	}
 	if err != nil || !news {
 		return err
 	}

@@ -136,6 +136,9 @@ func (n *Node) send(ctx context.Context, batch []store.Outgoing) (more bool, err
 		if settleErr := n.settleAll(ctx, settled); settleErr != nil {
 			return false, errors.Join(err, settleErr)
 		}
+		if slices.ContainsFunc(batch, func(o store.Outgoing) bool { return o.Recall != nil }) {
+			wake(n.woken.sweep) // it may have ended what is in the outbox
+		}
 	}
 	if err != nil {
 		return false, n.attempted(ctx, kept, err)

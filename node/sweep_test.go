@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,6 +103,51 @@ func TestSweepRuns(t *testing.T) {
 	if got := h.receipts(); !slices.Equal(got, []string{"1 ended [p0]"}) {
 		t.Error(got)
 	}
+}
+
+// unerasable is a store that erases nothing, as on a full disk.
+type unerasable struct {
+	store.Store
+	tried atomic.Int64
+}
+
+func (u *unerasable) Erase(context.Context, store.Erase) error {
+	u.tried.Add(1)
+	return errInjected
+}
+
+// TestSweepRestsAfterAFailure: what can not be erased is tried again after a pause, or when
+// something has come.
+func TestSweepRestsAfterAFailure(t *testing.T) {
+	h := newHouse(t)
+	must(t, h.st.Close())
+	u := &unerasable{}
+	h.open(func(c *node.Config) {
+		u.Store = c.Store
+		c.Store, c.Backoff = u, func(int) time.Duration { return time.Hour }
+	})
+	hand := func() {
+		d := h.Deliver(h.Issue(h.Payload("XB"), 1, h.Node["XB"]), feed.Content)
+		d.Releases[0].Obligations.HoldUntil = time.Now().Add(time.Second).Unix()
+		h.hub.Hand("XA", d)
+	}
+	hand()
+	h.hub.Do(func() { h.hub.Wait = true })
+	running, stop := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- h.n.Run(running) }()
+	for deadline := time.Now().Add(time.Minute); u.tried.Load() == 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	}
+	const more = 5
+	for n := range more {
+		hand()
+		h.hub.Until("another receipt", func() bool { return len(h.hub.Acks) == n+2 })
+	}
+	if n := u.tried.Load(); n == 0 || n > 2+2*more { // each may wake it, before and after it is stored
+		t.Errorf("tried %d times", n)
+	}
+	stop()
+	must(t, <-done)
 }
 
 // TestSweepAndClock: nothing is erased by a clock that runs ahead of the hub's, and

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -82,24 +81,21 @@ func endOf(r feed.Release, expires int64) int64 {
 	return expires
 }
 
-// nextEnd is when the first of some releases ends; 0: there are none.
-func nextEnd(releases iter.Seq[feed.Release], expires int64) int64 {
-	next := int64(0)
-	for r := range releases {
-		if end := endOf(r, expires); next == 0 || end < next {
-			next = end
-		}
+// earlier returns the first of two moments, where 0 stands for none.
+func earlier(a, b int64) int64 {
+	if a == 0 || b == 0 {
+		return max(a, b)
 	}
-	return next
+	return min(a, b)
 }
 
-// without returns what is left of an item once portions are erased.
-func without(i store.Item, gone map[alert.PortionID]bool) (store.Item, error) {
-	k, err := stored(i)
-	if err != nil {
-		return store.Item{}, damagedItem(i.Seq, err)
+// without returns what is left of an item once portions are erased, of which something
+// ends at due next.
+func without(i store.Item, gone map[alert.PortionID]bool, due int64) (store.Item, error) {
+	if i.Due = due; len(gone) == 0 {
+		return i, nil
 	}
-	p, err := clearPart(k.Delivery.Alert)
+	k, err := stored(i)
 	if err != nil {
 		return store.Item{}, damagedItem(i.Seq, err)
 	}
@@ -110,10 +106,6 @@ func without(i store.Item, gone map[alert.PortionID]bool) (store.Item, error) {
 			continue
 		}
 		left, kinds[r.Portion] = append(left, r), r.Kind
-	}
-	i.Due = nextEnd(slices.Values(left), p.Expires)
-	if len(left) == len(k.Delivery.Releases) {
-		return i, nil // it was looked at too early
 	}
 	k.Delivery.Releases = left
 	if k.Delivery.Alert, err = trust.ReduceAlert(k.Delivery.Alert, kinds); err != nil {
@@ -133,13 +125,13 @@ type entry struct {
 	digest   string // of the alert's signed part
 	previous string
 	recall   alert.RecallMode
-	expires  int64
-	released map[alert.PortionID]bool         // as content, erased since or not
-	held     map[alert.PortionID]feed.Release // what is left
-	gone     map[alert.PortionID]bool         // what is to be erased
-	due      int64                            // store.Item.Due
-	page     *store.Item                      // where it is not stored yet
-	damaged  error                            // why it can not be read: then only what stands beside it is known
+	released standing                  // as content, erased since or not: until when
+	held     map[alert.PortionID]int64 // what is left: when it ends by itself, in seconds since 1970-01-01 UTC
+	gone     map[alert.PortionID]bool  // what is to be erased
+	due      int64                     // store.Item.Due
+	next     int64                     // what that has to be: when something ends next, of itself or with a later version
+	page     *store.Item               // where it is not stored yet
+	damaged  error                     // why it can not be read: then only what stands beside it is known
 }
 
 // beside returns the entry of a delivery that can not be read.
@@ -157,17 +149,19 @@ func entryOf(i store.Item) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &entry{seq: i.Seq, version: i.Version, digest: i.SignedDigest, previous: p.Previous, expires: p.Expires, due: i.Due,
-		released: make(map[alert.PortionID]bool), held: make(map[alert.PortionID]feed.Release), gone: make(map[alert.PortionID]bool)}
+	e := &entry{seq: i.Seq, version: i.Version, digest: i.SignedDigest, previous: p.Previous, due: i.Due,
+		released: make(standing), held: make(map[alert.PortionID]int64), gone: make(map[alert.PortionID]bool)}
 	if p.Recall != nil {
 		e.recall = p.Recall.Mode
 	}
 	for _, r := range k.Delivery.Releases {
-		e.held[r.Portion] = r
-		e.released[r.Portion] = r.Kind == feed.Content
+		e.held[r.Portion] = endOf(r, p.Expires)
+		e.next = earlier(e.next, e.held[r.Portion])
 	}
-	for _, r := range k.Erased {
-		e.released[r.Portion] = e.released[r.Portion] || r.Kind == feed.Content
+	for _, r := range slices.Concat(k.Delivery.Releases, k.Erased) {
+		if r.Kind == feed.Content {
+			e.released[r.Portion] = max(e.released[r.Portion], endOf(r, p.Expires))
+		}
 	}
 	return e, nil
 }
@@ -198,14 +192,22 @@ func (h history) damaged(v int) (list []*entry) {
 	return list
 }
 
-// historyOf reads what is stored of an alert, a few deliveries at a time.
+// historyOf reads what is stored of an alert.
 func (n *Node) historyOf(ctx context.Context, key alertKey) (history, error) {
+	return n.historyAfter(ctx, key, 0)
+}
+
+// historyAfter reads what is stored of an alert after a version, a few deliveries at a time.
+func (n *Node) historyAfter(ctx context.Context, key alertKey, version int) (history, error) {
 	versions, err := n.Store.Versions(ctx, key.originator, key.id)
 	if err != nil {
 		return nil, err
 	}
 	h := make(history)
 	for _, v := range versions {
+		if v <= version {
+			continue
+		}
 		for after := int64(0); ; {
 			items, err := n.Store.Handed(ctx, key.originator, key.id, v, after, inboxChunk)
 			if err != nil {
@@ -262,10 +264,7 @@ func (n *Node) settle(ctx context.Context, r *store.Reception, at int64) error {
 	for _, key := range keysOf(alerts) {
 		t := alerts[key]
 		for _, e := range t.new {
-			if len(e.gone) == 0 {
-				continue
-			}
-			left, err := without(*e.page, e.gone)
+			left, err := without(*e.page, e.gone, e.next)
 			if err != nil {
 				return err
 			}
@@ -281,13 +280,14 @@ func (n *Node) settle(ctx context.Context, r *store.Reception, at int64) error {
 	return nil
 }
 
-// touch adds an item of a page to what is held of its alert.
+// touch adds an item of a page to what is held of its alert. What has ended by now is
+// found before: it does not come back where the item lets it stand for longer.
 func (n *Node) touch(ctx context.Context, x *ends, key alertKey, t *touched, item *store.Item) error {
 	e, err := entryOf(*item)
 	if err != nil {
 		return err
 	}
-	item.Recall, item.Due = e.recall, nextEnd(maps.Values(e.held), e.expires)
+	item.Recall, item.Due = e.recall, e.next
 	e.due, e.page = item.Due, item
 	t.new = append(t.new, e)
 	alone := func(v int) bool { return v == e.version }
@@ -298,6 +298,7 @@ func (n *Node) touch(ctx context.Context, x *ends, key alertKey, t *touched, ite
 		if t.all, err = n.historyOf(ctx, key); err != nil {
 			return err
 		}
+		x.judge(key, t.all)
 		for _, o := range t.new {
 			t.all[o.version] = append(t.all[o.version], o)
 		}

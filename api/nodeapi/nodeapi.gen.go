@@ -948,7 +948,7 @@ type PortionDiff struct {
 	// Before What is held of it in the older version; left out: nothing
 	Before *feed.Kind `json:"before,omitempty"`
 
-	// Change removed: it is not released any more; erased: it is in both, and the earlier is not held any more, so that nothing tells what has changed
+	// Change removed: it is not released any more; erased: it is in both, and the earlier is not held any more, so that nothing tells what has changed; of the member's own alerts it may also be new
 	Change string `json:"change"`
 
 	// Fields Of its notice, label and grading
@@ -1744,7 +1744,7 @@ type ClientInterface interface {
 
 	// AddDraftWithBody Keep an alert until somebody else releases it
 	//
-	// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
+	// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1753,7 +1753,7 @@ type ClientInterface interface {
 
 	// AddDraft Keep an alert until somebody else releases it
 	//
-	// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
+	// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2336,7 +2336,7 @@ func (c *Client) ListDrafts(ctx context.Context, params *ListDraftsParams, reqEd
 
 // AddDraftWithBody Keep an alert until somebody else releases it
 //
-// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
+// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2355,7 +2355,7 @@ func (c *Client) AddDraftWithBody(ctx context.Context, params *AddDraftParams, c
 
 // AddDraft Keep an alert until somebody else releases it
 //
-// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
+// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5517,7 +5517,7 @@ type ClientWithResponsesInterface interface {
 
 	// AddDraftWithBodyWithResponse Keep an alert until somebody else releases it
 	//
-	// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
+	// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5526,7 +5526,7 @@ type ClientWithResponsesInterface interface {
 
 	// AddDraftWithResponse Keep an alert until somebody else releases it
 	//
-	// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
+	// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9863,7 +9863,7 @@ func (c *ClientWithResponses) ListDraftsWithResponse(ctx context.Context, params
 
 // AddDraftWithBodyWithResponse Keep an alert until somebody else releases it
 //
-// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
+// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9878,7 +9878,7 @@ func (c *ClientWithResponses) AddDraftWithBodyWithResponse(ctx context.Context, 
 
 // AddDraftWithResponse Keep an alert until somebody else releases it
 //
-// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
+// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

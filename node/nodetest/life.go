@@ -46,8 +46,8 @@ func (f *Federation) Notice(token string) feed.Delivery {
 	return d
 }
 
-// follows takes a version that follows the one before, which is no recall; the same bytes
-// again change nothing.
+// follows takes a version that follows the one before, and nothing but the recall that has
+// everything erased after one that does not; the same bytes again change nothing.
 func (h *Hub) follows(token string, a *trust.VerifiedAlert) error {
 	var before *trust.VerifiedAlert
 	for _, other := range h.Published {
@@ -63,7 +63,8 @@ func (h *Hub) follows(token string, a *trust.VerifiedAlert) error {
 			before = o
 		}
 	}
-	if a.Version > 1 && (before == nil || before.SignedDigest != a.Previous || before.Recall != nil) {
+	over := before != nil && before.Recall != nil && (before.Recall.Mode == alert.Purge || a.Recall == nil || a.Recall.Mode != alert.Purge)
+	if a.Version > 1 && (before == nil || before.SignedDigest != a.Previous || over) {
 		return problem.New(problem.Fork, "it does not follow the version before")
 	}
 	h.Published = append(h.Published, token)

@@ -33,7 +33,7 @@ func TestOwnIngressModule(t *testing.T) {
 	cfg := withDirectory(t, install(t, f, hub))
 	cfg.Ingress.Module = filepath.Join(cfg.DataDir, "ingress.rego")
 	must(t, os.WriteFile(cfg.Ingress.Module, []byte(ownIngress), 0o600))
-	d := &desk{Federation: f, t: t, hub: hub, cfg: start(t, cfg)}
+	d := &desk{Federation: f, t: t, hub: hub, cfg: start(t, cfg), until: time.Now().Add(time.Hour)}
 	d.c = client(t, d.cfg)
 	id, token := d.issue(open)
 	d.hand(token, feed.Content)

@@ -15,8 +15,8 @@ type Life interface {
 	// seconds since 1970-01-01 UTC: received ones, the earliest first.
 	Due(ctx context.Context, by int64, limit int) ([]Due, error)
 
-	// DueOutgoing returns up to limit alerts of the outbox, none of them queued, that
-	// are to be erased by a moment, the earliest first.
+	// DueOutgoing returns up to limit alerts of the outbox, none of them queued, of which
+	// something is to be erased by a moment, the earliest first.
 	DueOutgoing(ctx context.Context, by int64, limit int) ([]Outgoing, error)
 
 	// NextDue returns the earliest moment at which something is to be erased, in seconds

@@ -92,8 +92,8 @@ type Store interface {
 	Attempted(ctx context.Context, id alert.ID, version int, lastError string) error
 
 	// Settle ends the sending of a queued alert and counts the attempt. A queued recall
-	// of what the hub has accepted becomes Urgent.
-	// ErrStale if the alert is not queued.
+	// of what the hub has accepted becomes Urgent; where a recall with alert.Purge is
+	// accepted all else of its alert becomes due. ErrStale if the alert is not queued.
 	Settle(ctx context.Context, id alert.ID, version int, s Settlement) error
 
 	// SettleAll does so for several. ErrStale if one of them is not queued.
@@ -115,8 +115,9 @@ type Store interface {
 	// order; what Enqueue looks at, and Receipt, is looked at. One that is queued with the
 	// same digest becomes accepted; one that is queued under its id and version with another
 	// becomes refused, as a conflict; and so does one that is queued as made of a delegation
-	// which the alert answers as published already. It reports whether the alert was not known: where
-	// one of its id and version is accepted already nothing is written.
+	// which the alert answers as published already. A recall makes due what it does in Settle.
+	// It reports whether the alert was not known: where one of its id and version is accepted
+	// already nothing is written.
 	Regain(ctx context.Context, o Outgoing) (news bool, err error)
 
 	// LastReceipt returns the receipt of the accepted alert that is the last in order, or
@@ -223,7 +224,8 @@ type Outgoing struct {
 	Problem   problem.Kind // of a refusal, or ""
 	Codes     []string     // of a refusal
 	Receipt   string       // the JWS of feed.Receipt, once accepted
-	Due       int64        // when Token is to be erased, once it is not queued any more, seconds since 1970-01-01 UTC; 0: nothing is left to erase
+	Due       int64        // when something of Token is to be erased, once it is not queued any more, seconds since 1970-01-01 UTC; 0: nothing is left to erase
+	Purged    bool         // the hub has accepted a recall of the alert with alert.Purge: all of Token is due at once
 
 	Recall *alert.Recall // where the version is a recall
 	Urgent bool          // goes before all that is not; not given back

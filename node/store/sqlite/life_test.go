@@ -126,6 +126,118 @@ func TestDue(t *testing.T) {
 	next(10)
 }
 
+// TestRecallMakesDue: a recall that is accepted, in whichever way that is learned, makes due
+// at once all else of its alert, what was refused too, and nothing that is erased.
+func TestRecallMakesDue(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "node.db")
+	s := open(t, path)
+	version := func(n, v int, due int64, recall alert.RecallMode) store.Outgoing {
+		o := outgoing(n)
+		o.Version, o.Due, o.Digest = v, due, fmt.Sprint(n, v, recall)
+		if recall != "" {
+			o.Recall = &alert.Recall{Mode: recall, Reason: "mistaken"}
+		}
+		return o
+	}
+	accepted := store.Settlement{State: store.Accepted, Receipt: "r"}
+	settle := func(o store.Outgoing, how store.Settlement) {
+		t.Helper()
+		must(t, s.Enqueue(ctx, o))
+		must(t, s.Settle(ctx, o.ID, o.Version, how))
+	}
+	for n := range 3 {
+		settle(version(n, 1, 70, ""), accepted)
+		settle(version(n, 2, 80, ""), store.Settlement{State: store.Refused, Problem: "not-admitted"})
+		settle(version(n, 2, 0, ""), accepted)
+	}
+	settle(version(0, 3, 0, alert.CeaseUse), accepted)
+	must(t, s.Enqueue(ctx, version(0, 4, 0, alert.Purge)))
+	settle(version(1, 3, 0, alert.CeaseUse), accepted)
+	ended := func(what string, n int) { // the first n alerts
+		t.Helper()
+		list, err := s.Outbox(ctx, 100)
+		must(t, err)
+		for _, o := range list {
+			purged := o.ID < alert.ID(fmt.Sprint("id-", n))
+			recall := o.Recall != nil && o.Recall.Mode == alert.Purge
+			if o.Purged != (purged && !recall) || (o.Due == 1) != (purged && o.Due > 0) {
+				t.Errorf("%s: version %d of %s, due at %d, is purged: %t", what, o.Version, o.ID, o.Due, o.Purged)
+			}
+		}
+	}
+	ended("before", 0)
+	must(t, s.Settle(ctx, "id-0", 4, accepted))
+	ended("settled", 1)
+	regained := version(1, 4, 0, alert.Purge)
+	regained.Receipt = "r"
+	must(t, s.Enqueue(ctx, regained))
+	_, err := s.Regain(ctx, regained)
+	must(t, err)
+	ended("regained, was queued", 2)
+	regained = version(2, 3, 0, alert.Purge)
+	regained.Receipt = "r"
+	_, err = s.Regain(ctx, regained)
+	must(t, err)
+	ended("regained", 3)
+	must(t, s.Close())
+	s = open(t, path)
+	ended("opened again", 3)
+	if list, err := s.DueOutgoing(ctx, 1, 100); err != nil || len(list) != 6 {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// TestBeforeEnds: what an earlier version of the program has stored to end later than it
+// does now is looked at once; a draft ends with its labels' first retention.
+func TestBeforeEnds(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "node.db")
+	old := fstest.MapFS{}
+	all, err := fs.Glob(sqlite.Migrations, "migrations/*.sql")
+	must(t, err)
+	for _, name := range all {
+		if name = filepath.Base(name); name < "00009" {
+			raw, err := fs.ReadFile(sqlite.Migrations, "migrations/"+name)
+			must(t, err)
+			old[name] = &fstest.MapFile{Data: raw}
+		}
+	}
+	f, err := sqlitefile.Open(ctx, path, old, 1)
+	must(t, err)
+	for i, row := range []struct {
+		id      string
+		version int
+		due     int64
+	}{{"a", 1, 90}, {"a", 1, 0}, {"a", 2, 90}, {"b", 1, 90}} {
+		_, err := f.Write.Exec("INSERT INTO inbox (seq, digest, received_at, delivery, originator, id, version, signed_digest, due) VALUES (?, 'd', 1, x'00', 'XB', ?, ?, 's', ?)",
+			i+1, row.id, row.version, row.due)
+		must(t, err)
+	}
+	_, err = f.Write.Exec("INSERT INTO outbox (id, version, token, digest, state, queued_at, receipt, due, recall) VALUES" +
+		" ('o', 1, x'00', 'd', 'accepted', 1, 'r', 90, ''), ('p', 1, x'00', 'd', 'accepted', 1, 'r', 0, '')")
+	must(t, err)
+	until := time.Date(2027, 3, 31, 12, 0, 0, 0, time.UTC)
+	for id, labels := range map[string]string{"none": `null`, "later": `{"retention":"2027-03-31"}`, "sooner": `{"retention":"2027-03-12"}`, "without": `{"policy":"p"}`} {
+		_, err := f.Write.Exec("INSERT INTO drafts (id, author, digest, body, portions, created_at, expires_at, state) VALUES (?, 'ann', 'd', x'00', ?, 1, ?, 'pending')",
+			id, `[{"id":"p0","label":{"retention":"2027-06-30"}},{"id":"p1","label":`+labels+`}]`, until.UnixMicro())
+		must(t, err)
+	}
+	must(t, f.Close())
+	s := open(t, path)
+	due, err := s.Due(ctx, 100, 100)
+	must(t, err)
+	if want := []store.Due{{Seq: 1, Originator: "XB", ID: "a", Due: 1}, {Seq: 3, Originator: "XB", ID: "a", Due: 90}, {Seq: 4, Originator: "XB", ID: "b", Due: 90}}; cmp.Diff(want, due) != "" {
+		t.Errorf("%+v", due)
+	}
+	if out, err := s.DueOutgoing(ctx, 100, 100); err != nil || len(out) != 1 || out[0].ID != "o" || out[0].Due != 1 {
+		t.Errorf("%+v, %v", out, err)
+	}
+	for id, want := range map[store.DraftID]time.Time{"none": until, "later": until, "without": until, "sooner": time.Date(2027, 3, 13, 0, 0, 0, 0, time.UTC)} {
+		if d, err := s.Draft(ctx, id, at); err != nil || !d.ExpiresAt.Equal(want) {
+			t.Errorf("%s: %+v, %v", id, d, err)
+		}
+	}
+}
+
 // TestPurges: a receipt is signed once, then waits until it is taken or refused.
 func TestPurges(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "node.db"))

@@ -44,7 +44,7 @@ func enqueue(ctx context.Context, tx *sql.Tx, o store.Outgoing) error {
 	return publish(ctx, tx, o)
 }
 
-const outgoingColumns = "id, version, digest, state, queued_at, attempts, last_error, problem, codes, receipt, due, author, released_by, coalesce(recall, '')"
+const outgoingColumns = "id, version, digest, state, queued_at, attempts, last_error, problem, codes, receipt, due, author, released_by, coalesce(recall, ''), " + purgedOutgoing
 
 const selectOutgoing = "SELECT token, (SELECT k.key FROM erasable_keys k WHERE k.n = outbox.key), " + outgoingColumns
 
@@ -148,7 +148,7 @@ func scanOutgoing(row scanner) (store.Outgoing, error) {
 	var codes, recall string
 	var key, sealed []byte
 	if err := row.Scan(&sealed, &key, &o.ID, &o.Version, &o.Digest, &o.State, &queued, &o.Attempts, &o.LastError,
-		&o.Problem, &codes, &o.Receipt, &o.Due, &o.Author, &o.ReleasedBy, &recall); err != nil {
+		&o.Problem, &codes, &o.Receipt, &o.Due, &o.Author, &o.ReleasedBy, &recall, &o.Purged); err != nil {
 		return store.Outgoing{}, err
 	}
 	o.QueuedAt, o.Token = fromMicros(queued), string(shroud.Open(key, sealed))
@@ -196,6 +196,9 @@ func (s *Store) SettleAll(ctx context.Context, list []store.Settled) error {
 			if how.State == store.Accepted {
 				if _, err := tx.ExecContext(ctx, "UPDATE outbox SET urgent = 1 WHERE id = ? AND version = ? AND state = 'queued' AND recall <> ''",
 					string(how.ID), how.Version+1); err != nil {
+					return err
+				}
+				if err := endPurged(ctx, tx, how.ID, how.Version); err != nil {
 					return err
 				}
 			}

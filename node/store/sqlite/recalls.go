@@ -22,6 +22,25 @@ func recallText(r *alert.Recall) (string, error) {
 	return string(raw), err
 }
 
+// purgedOutgoing holds for whatever an accepted recall has ended with alert.Purge. None
+// follows that: what is of another version, or was refused, is of before.
+const purgedOutgoing = "EXISTS (SELECT 1 FROM outbox r WHERE r.id = outbox.id AND r.state <> 'refused' AND r.state = 'accepted' AND r.n <> outbox.n" +
+	" AND CASE WHEN r.recall <> '' THEN json_extract(r.recall, '$.mode') = 'purge' END)"
+
+// endPurged makes due at once what the recall that was accepted as a version ends; any
+// other version ends nothing. Both selects read an index of their own.
+func endPurged(ctx context.Context, tx *sql.Tx, id alert.ID, version int) error {
+	if version == 1 {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, "UPDATE outbox SET due = 1 WHERE n IN (SELECT n FROM outbox WHERE id = ?1 AND state <> 'refused'"+
+		" UNION ALL SELECT n FROM outbox WHERE id = ?1 AND state = 'refused') AND due > 1 AND "+purgedOutgoing, string(id))
+	if err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	return nil
+}
+
 // readRecalls fills in the column recall for what was stored before there was one.
 func (s *Store) readRecalls(ctx context.Context) error {
 	for {

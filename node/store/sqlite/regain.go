@@ -36,6 +36,9 @@ func (s *Store) Regain(ctx context.Context, o store.Outgoing) (news bool, err er
 			if err := changeOne(ctx, tx, "UPDATE outbox SET state = 'accepted', receipt = ?, last_error = ''"+place, o.Receipt, string(o.ID), o.Version); err != nil {
 				return err
 			}
+			if err := endPurged(ctx, tx, o.ID, o.Version); err != nil {
+				return err
+			}
 			return answered(ctx, tx, o.ID, o.Version, store.Accepted)
 		}
 		news = true
@@ -43,6 +46,9 @@ func (s *Store) Regain(ctx context.Context, o store.Outgoing) (news bool, err er
 			return err
 		}
 		if err := changeOne(ctx, tx, "UPDATE outbox SET state = 'accepted', receipt = ?"+place, o.Receipt, string(o.ID), o.Version); err != nil {
+			return err
+		}
+		if err := endPurged(ctx, tx, o.ID, o.Version); err != nil {
 			return err
 		}
 		return giveWay(ctx, tx, o.Referring)
