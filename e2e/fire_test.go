@@ -215,7 +215,7 @@ func (r *fireRun) rest(rnd *rand.Rand) {
 	for _, m := range r.members { // so that each feed ends with an item that nobody withholds
 		a := &actor{r: r, m: m, rnd: rnd, client: r.clients[m]}
 		eventually(r.t, 2*time.Minute, "the last of "+string(m), func() (bool, string) {
-			return a.publish("", []alert.PortionID{"open"}), "not taken"
+			return a.publish("", []alert.PortionID{"open"}, a.life()), "not taken"
 		})
 	}
 	if r.pair != nil { // past the links

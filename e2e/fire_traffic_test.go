@@ -26,6 +26,7 @@ const longLife = 240 * time.Hour
 // ownAlert is an alert that a member's node has taken.
 type ownAlert struct {
 	id      alert.ID
+	mix     []alert.PortionID
 	expires time.Time
 }
 
@@ -42,9 +43,9 @@ type actor struct {
 func (a *actor) act() {
 	switch n := a.rnd.IntN(100); {
 	case n < 50 || len(a.own) == 0 && n < 70:
-		a.publish("", mixes[a.m][a.rnd.IntN(len(mixes[a.m]))])
+		a.publish("", a.mix(), a.life())
 	case n < 62:
-		a.publish(a.own[a.rnd.IntN(len(a.own))].id, mixes[a.m][a.rnd.IntN(len(mixes[a.m]))])
+		a.correct(a.own[a.rnd.IntN(len(a.own))])
 	case n < 70:
 		a.recall()
 	case n < 76:
@@ -57,12 +58,32 @@ func (a *actor) act() {
 	a.own = slices.DeleteFunc(a.own, func(o ownAlert) bool { return time.Now().After(o.expires) })
 }
 
-// publish publishes an alert, or the next version of one.
-func (a *actor) publish(supersedes alert.ID, mix []alert.PortionID) bool {
-	life := longLife
+func (a *actor) mix() []alert.PortionID { return mixes[a.m][a.rnd.IntN(len(mixes[a.m]))] }
+
+// life is long or short, one as often as the other.
+func (a *actor) life() time.Duration {
 	if a.rnd.IntN(2) == 0 {
-		life = time.Duration(2+a.rnd.IntN(int(a.r.short/time.Second)-1)) * time.Second
+		return a.shortLife()
 	}
+	return longLife
+}
+
+func (a *actor) shortLife() time.Duration {
+	return time.Duration(2+a.rnd.IntN(int(a.r.short/time.Second)-1)) * time.Second
+}
+
+// correct publishes the next version of an alert: one time in two the same portions for a
+// short life, which then ends what is held of the versions before.
+func (a *actor) correct(o ownAlert) {
+	if a.rnd.IntN(2) == 0 {
+		a.publish(o.id, o.mix, a.shortLife())
+		return
+	}
+	a.publish(o.id, a.mix(), a.life())
+}
+
+// publish publishes an alert, or the next version of one.
+func (a *actor) publish(supersedes alert.ID, mix []alert.PortionID, life time.Duration) bool {
 	d, portions := a.draft(mix, life)
 	if supersedes != "" {
 		id := string(supersedes)
@@ -74,7 +95,7 @@ func (a *actor) publish(supersedes alert.ID, mix []alert.PortionID) bool {
 		return false
 	}
 	a.own = slices.DeleteFunc(a.own, func(o ownAlert) bool { return o.id == supersedes })
-	a.own = append(a.own, ownAlert{alert.ID(out.Id), time.Now().Add(life)})
+	a.own = append(a.own, ownAlert{alert.ID(out.Id), mix, time.Now().Add(life)})
 	if life < longLife {
 		a.r.endsBy(time.Now().Add(life))
 	}

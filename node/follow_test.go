@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -255,4 +256,32 @@ func TestHubsClockIsRightAgain(t *testing.T) {
 	until("it is right again", "")
 	stop()
 	must(t, <-ended)
+}
+
+// TestWokenIsNoFailure: who is woken again and again while the hub is away does not wait for
+// longer because of it.
+func TestWokenIsNoFailure(t *testing.T) {
+	h := newHouse(t)
+	must(t, h.n.FeedStep(ctx)) // there is a registry
+	must(t, h.st.Close())
+	var most, rests atomic.Int64
+	h.open(func(c *node.Config) {
+		c.Backoff = func(attempt int) time.Duration {
+			most.Store(max(most.Load(), int64(attempt)))
+			rests.Add(1)
+			return time.Hour
+		}
+	})
+	h.hub.Do(func() { h.hub.Down = true })
+	run, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- h.n.Run(run) }()
+	for deadline := time.Now().Add(time.Minute); rests.Load() < 20 && time.Now().Before(deadline); {
+		h.publish()
+	}
+	stop()
+	must(t, <-ended)
+	if rests.Load() < 20 || most.Load() != 1 {
+		t.Errorf("%d rests, the longest after failure %d", rests.Load(), most.Load())
+	}
 }

@@ -28,6 +28,7 @@ const (
 	statementsAge = 30 * time.Second // how old the known statements may be
 	firstBackoff  = time.Second
 	lastBackoff   = 2 * time.Minute
+	localBackoff  = 2 * time.Second // the longest pause of what asks nothing of the hub
 )
 
 // Config is all that a node is made of. Every field without a default is needed.
@@ -123,8 +124,8 @@ func New(ctx context.Context, c Config) (*Node, error) {
 func (n *Node) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	list := []loop{
-		{name: loopSweep, step: n.sweepStep, wake: n.woken.sweep, until: n.untilDue},
-		{name: loopDrafts, step: n.draftsStep, pause: draftsPause},
+		{name: loopSweep, step: n.sweepStep, wake: n.woken.sweep, until: n.untilDue, backoff: localBackoff},
+		{name: loopDrafts, step: n.draftsStep, pause: draftsPause, backoff: localBackoff},
 	}
 	if !n.offline { // else these steps are taken with what is imported
 		list = append(list, loop{name: loopStatements, step: n.statementsStep, wake: n.woken.statements, pause: statementsAge},
@@ -149,6 +150,9 @@ type loop struct {
 	pause time.Duration
 	// until tells the pause anew each time, where it is not nil.
 	until func(context.Context) time.Duration
+	// backoff bounds the pause after failures; 0: it grows. Of a loop that asks nothing of
+	// the hub: there are no others to give way to.
+	backoff time.Duration
 }
 
 // loop runs one loop until ctx ends. This is the edge where errors are logged.
@@ -166,7 +170,13 @@ func (n *Node) loop(ctx context.Context, l loop) {
 				pause(ctx, max(wait, n.Backoff(failures)), nil) // nothing that happens here makes the hub ready sooner
 				continue
 			}
-			pause(ctx, n.Backoff(failures), l.wake)
+			rest := n.Backoff(failures)
+			if l.backoff > 0 {
+				rest = min(rest, l.backoff)
+			}
+			if pause(ctx, rest, l.wake) { // how often it is woken says nothing of for how long it has failed
+				failures--
+			}
 		case more:
 			failures = 0
 		default:
@@ -215,9 +225,9 @@ func wake(slot chan<- struct{}) {
 	}
 }
 
-// pause returns after d, when woken or when ctx ends. Without d it waits for one
-// of the others.
-func pause(ctx context.Context, d time.Duration, woken <-chan struct{}) {
+// pause returns after d, when ctx ends, or when woken, which it reports. Without d it waits
+// for one of the others.
+func pause(ctx context.Context, d time.Duration, woken <-chan struct{}) bool {
 	var after <-chan time.Time
 	if d > 0 {
 		t := time.NewTimer(d)
@@ -227,8 +237,10 @@ func pause(ctx context.Context, d time.Duration, woken <-chan struct{}) {
 	select {
 	case <-after:
 	case <-woken:
+		return true
 	case <-ctx.Done():
 	}
+	return false
 }
 
 // Backoff returns the pause after failure number attempt, counted from 1: it

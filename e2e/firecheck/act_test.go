@@ -16,7 +16,6 @@ const shortLife = 6 * time.Second
 // rules.
 func (f *fixture) act(ctx context.Context) error {
 	f.note(map[string]any{"kind": "phase", "phase": "fire"})
-	f.began = time.Now()
 	about, err := f.publish(ctx, "XA", "", "720h", "river")
 	if err != nil {
 		return err
@@ -29,6 +28,7 @@ func (f *fixture) act(ctx context.Context) error {
 		func() error { return f.published(ctx, "XB", "720h", "person") },
 		func() error { return f.checkpoint(ctx, "XD") },
 		func() error { return f.supersede(ctx) },
+		func() error { return f.shorten(ctx) },
 		func() error { return f.recalled(ctx, "XB", alert.Purge) },
 		func() error { return f.recalled(ctx, "XC", alert.CeaseUse) },
 		func() error { return f.comment(ctx, about) },
@@ -67,6 +67,18 @@ func (f *fixture) supersede(ctx context.Context) error {
 	return err
 }
 
+// shorten has XA publish, and correct that by what ends soon.
+func (f *fixture) shorten(ctx context.Context) error {
+	id, err := f.publish(ctx, "XA", "", "720h", "open")
+	if err == nil {
+		err = f.rest(ctx)
+	}
+	if err == nil {
+		_, err = f.publish(ctx, "XA", id, fmt.Sprint(shortLife), "open")
+	}
+	return err
+}
+
 // recalled has a member recall what it has published, once that is delivered.
 func (f *fixture) recalled(ctx context.Context, m alert.MemberID, mode alert.RecallMode) error {
 	id, err := f.publish(ctx, m, "", "720h", "open")
@@ -97,7 +109,7 @@ func (f *fixture) expire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := until(ctx, "the expiry", func() (string, bool) { return "", time.Since(f.began) > shortLife+2*time.Second }); err != nil {
+	if err := until(ctx, "the expiry", func() (string, bool) { return "", time.Since(f.short) > shortLife+2*time.Second }); err != nil {
 		return err
 	}
 	if _, err := f.publish(ctx, "XD", id, "720h", "open"); err != nil {

@@ -28,7 +28,7 @@ type checker struct {
 	marker   map[portionKey][]string // as far as the journal tells: see published
 	perhaps  map[portionKey][]string // likewise, of version 0: of acts without an answer that may have made any
 	allowed  map[string]map[string]bool
-	ended    map[endKey]int64 // when something ended at a node, in milliseconds
+	ended    map[endKey]ending
 }
 
 // portionKey is a portion of a version.
@@ -43,6 +43,13 @@ type endKey struct {
 	portionKey
 }
 
+// ending is when something ended at a node, in milliseconds since 1970-01-01 UTC: by its
+// time, and by a delivery; never for neither.
+type ending struct{ time, delivery int64 }
+
+// by reports whether it had ended at a moment, by a clock that was ahead by so many seconds.
+func (e ending) by(ms, ahead int64) bool { return e.time <= ms+ahead*1000 || e.delivery <= ms }
+
 // Check reads the folder of a run that has ended (JOURNAL.md), and holds everything in
 // it against everything else. An error says that it could not be checked: a file is
 // missing, a database can not be read, or a statement is in force of a kind whose
@@ -51,7 +58,7 @@ func Check(ctx context.Context, dir string) (*Report, error) {
 	c := &checker{rep: newReport(), nodes: make(map[string]*nodeData), scanner: newScanner(), versions: make(map[name]*version),
 		alerts: make(map[alertKey][]*version), first: make(map[string]string), handed: make(map[[3]string]int64),
 		markers: make(map[string]bool), marker: make(map[portionKey][]string), perhaps: make(map[portionKey][]string), allowed: make(map[string]map[string]bool),
-		ended: make(map[endKey]int64)}
+		ended: make(map[endKey]ending)}
 	if err := c.read(ctx, dir); err != nil {
 		return nil, fmt.Errorf("firecheck: %w", err)
 	}
@@ -72,6 +79,8 @@ func Check(ctx context.Context, dir string) (*Report, error) {
 	c.checkHubContent()
 	c.checkReads()
 	c.checkRefusals()
+	c.checkRefused()
+	c.checkFalls()
 	c.checkRest()
 	for _, part := range []func(context.Context) error{c.checkTree, c.checkFiles} {
 		if err := part(ctx); err != nil {

@@ -16,7 +16,56 @@ type holding struct {
 type fate struct {
 	cause string // "": nothing has ended it
 	by    *item  // of a cause that came with a delivery
-	until int64  // when it ends by its time, in seconds since 1970-01-01 UTC
+	term         // of its time
+}
+
+// term is when something ends by its time, in seconds since 1970-01-01 UTC. Where a version
+// came several times, on several terms, it may end by the first of them, and has by the last.
+type term struct{ first, last int64 }
+
+// forever is the term of what nothing limits.
+var forever = term{never, never}
+
+// limits are the terms of portions.
+type limits map[string]term
+
+func (l limits) of(portion string) term {
+	if t, ok := l[portion]; ok {
+		return t
+	}
+	return forever
+}
+
+// within is the shorter of two terms.
+func (t term) within(o term) term { return term{min(t.first, o.first), min(t.last, o.last)} }
+
+// termOf is the term of a portion of one item: the alert's, and that of its release.
+func termOf(i *item, r release) term {
+	until := i.text.Exp
+	if r.Obligations != nil {
+		until = min(until, r.Obligations.HoldUntil)
+	}
+	return term{until, until}
+}
+
+// under returns by when portions have ended of what came before a version: no later than the
+// same portions of it.
+func (l limits) under(items []*item) limits {
+	own := make(limits)
+	for _, i := range items {
+		for _, r := range i.all() {
+			t := termOf(i, r)
+			if before, ok := own[r.Portion]; ok {
+				t = term{min(t.first, before.first), max(t.last, before.last)}
+			}
+			own[r.Portion] = t
+		}
+	}
+	out := maps.Clone(l)
+	for p, t := range own {
+		out[p] = l.of(p).within(t)
+	}
+	return out
 }
 
 // checkEnds: a member has of each alert what was delivered to it and has not ended, and
@@ -39,8 +88,10 @@ func (c *checker) checkEnds(m string) {
 		var recall, next *item
 		var standing map[string]bool
 		var later []*item // of each later version what came first
+		bound := make(limits)
 		for _, ver := range slices.Backward(slices.Sorted(maps.Keys(versions))) {
-			c.checkVersionEnds(m, versions[ver], recall, next, standing, later, receipts)
+			c.checkVersionEnds(m, versions[ver], recall, next, standing, later, bound, receipts)
+			bound = bound.under(versions[ver])
 			first := versions[ver][0]
 			switch r := first.text.Recall; {
 			case r != nil && r.Mode == "purge":
@@ -87,24 +138,25 @@ func lacking(later []*item, portion string) (by *item) {
 }
 
 // checkVersionEnds judges the items of one version; recall is a later one that purges,
-// next the next later version, standing what all later ones release as content, and later
-// what came first of each.
-func (c *checker) checkVersionEnds(m string, items []*item, recall, next *item, standing map[string]bool, later []*item, receipts map[portionKey][]purgeReceipt) {
+// next the next later version, standing what all later ones release as content, later what
+// came first of each, and bound by when its portions end as those of later ones do.
+func (c *checker) checkVersionEnds(m string, items []*item, recall, next *item, standing map[string]bool, later []*item, bound limits, receipts map[portionKey][]purgeReceipt) {
 	left := make(map[string]bool)     // portions of which something is held
 	must := make(map[string][]string) // by portion: what may have ended it, the first certainly
 	for _, i := range items {
 		for _, r := range i.all() {
-			f := fate{until: i.text.Exp}
-			if r.Obligations != nil {
-				f.until = min(f.until, r.Obligations.HoldUntil)
-			}
+			own := termOf(i, r)
+			f := fate{term: own.within(bound.of(r.Portion))}
 			switch {
 			case recall != nil:
 				f.cause, f.by = "recalled", recall
 			case next != nil && !standing[r.Portion]:
 				f.cause, f.by = "superseded", lacking(later, r.Portion)
-			case f.until <= c.quiet():
+			case f.last <= c.quiet():
 				f.cause = "ended"
+				if own.last > c.quiet() {
+					c.rep.count("portions that a later version's end has ended", 1)
+				}
 			}
 			here := c.checkHolding(m, holding{i, r}, f, lacking(later, r.Portion) != nil, receipts[portionKey{i.name, r.Portion}])
 			left[r.Portion] = left[r.Portion] || here
@@ -132,16 +184,14 @@ func (c *checker) checkHolding(m string, h holding, f fate, lacked bool, receipt
 	p, here := h.i.text.portion(h.r.Portion)
 	what := fmt.Sprintf("%s, item %d, portion %s of %v", m, h.i.seq, h.r.Portion, h.i.name)
 	key := endKey{m, portionKey{h.i.name, h.r.Portion}}
-	if c.ended[key] = f.until * 1000; f.by != nil {
-		c.ended[key] = min(c.ended[key], f.by.receivedAt/1000)
-	}
+	c.noteEnd(key, f)
 	early := slices.ContainsFunc(receipts, func(r purgeReceipt) bool {
-		return r.cause == "ended" && r.at >= f.until || r.cause == "superseded" && lacked
+		return r.cause == "ended" && r.at >= f.first || r.cause == "superseded" && lacked
 	})
 	switch {
 	case f.cause != "" && here:
 		c.rep.find(content, "node of %s: it is %s, and there", what, f.cause)
-	case f.cause == "" && !here && !early && f.until > c.stopped():
+	case f.cause == "" && !here && !early && f.first > c.stopped():
 		c.rep.find(missing, "node of %s: nothing has ended it, and it is not there", what)
 	}
 	if h.r.Kind != kindContent {
@@ -160,6 +210,19 @@ func (c *checker) checkHolding(m string, h holding, f fate, lacked bool, receipt
 		}
 	}
 	return here
+}
+
+// noteEnd notes when something ended at a node. What came several times has ended when the
+// last of it has.
+func (c *checker) noteEnd(key endKey, f fate) {
+	e := ending{f.last * 1000, never}
+	if f.by != nil {
+		e.delivery = c.journal.latest("node-"+key.member, f.by.receivedAt/1000)
+	}
+	if before, ok := c.ended[key]; ok {
+		e.time, e.delivery = max(e.time, before.time), max(e.delivery, before.delivery)
+	}
+	c.ended[key] = e
 }
 
 // checkHubContent: the hub keeps of each version what has not ended, and nothing that
@@ -196,8 +259,9 @@ func (c *checker) checkHubContent() {
 		}
 	}
 	for _, n := range c.nodes {
+		purged := n.purged()
 		for _, o := range n.outbox {
-			c.checkOwnContent(n.member, o)
+			c.checkOwnContent(n.member, o, purged[o.name.sub] && o.text.Recall == nil)
 		}
 	}
 }
@@ -221,29 +285,80 @@ func (c *checker) checkHubPortion(v *version, id string, until int64, here bool,
 	e := es[0]
 	c.rep.count("erased at the hub, "+e.Cause, 1)
 	switch {
-	case e.Cause == "ended" && (until > e.seconds()+slack):
+	case e.Cause == "ended" && !slices.ContainsFunc(c.judged(e), func(at int64) bool { return until <= at+slack }):
 		c.rep.find(erasedBad, "entry %d erases portion %s of %v before its end", e.index, id, v.name)
 	case e.Cause != "ended" && (v.over == nil || v.over.index > e.index || v.cause != e.Cause):
 		c.rep.find(erasedBad, "entry %d erases portion %s of %v as %s, which it was not", e.index, id, v.name, e.Cause)
 	}
 }
 
-// checkOwnContent: an outbox keeps the member's own alerts whole until they expire, but
-// for what the node had to take back from the hub.
-func (c *checker) checkOwnContent(m string, o *outgoing) {
-	if o.text.Exp <= c.quiet() && o.state != "queued" {
-		if len(o.text.portions) > 0 {
-			c.rep.find(content, "outbox of %s: %v has expired, and its content is there", m, o.name)
+// purged returns the member's own alerts of which a recall with the mode purge is accepted:
+// nothing follows that, so that whatever else there is of them came before, or was refused.
+func (n *nodeData) purged() map[string]bool {
+	out := make(map[string]bool)
+	for _, o := range n.outbox {
+		if r := o.text.Recall; r != nil && r.Mode == "purge" && o.state == "accepted" {
+			out[o.name.sub] = true
 		}
-		return
 	}
-	if !o.whole && o.text.Exp > c.stopped() && !slices.ContainsFunc(c.nodes[m].alarms, isRestored) {
-		c.rep.find(missing, "outbox of %s: %v is not as it was signed", m, o.name)
+	return out
+}
+
+// checkOwnContent: an outbox keeps each portion of the member's own alerts until its label's
+// retention ends, or the alert expires, or it has purged it itself; and no longer.
+func (c *checker) checkOwnContent(m string, o *outgoing, purged bool) {
+	if o.state == "queued" {
+		return // told above
 	}
 	for _, p := range o.text.portions {
+		cause := ""
+		switch until := o.ends(p.label); {
+		case purged:
+			cause = "recalled"
+		case until <= c.quiet():
+			cause = "ended"
+		}
+		if cause != "" {
+			c.rep.find(content, "outbox of %s: portion %s of %v is %s, and its content is there", m, p.id, o.name, cause)
+		}
 		found := c.allow("node "+m, p.content)
+		c.rep.count("live portions of the members' own", 1)
 		if !c.published(portionKey{o.name, p.id}, found) {
 			c.rep.find(missing, "outbox of %s: portion %s of %v is not what was published", m, p.id, o.name)
 		}
 	}
+	switch {
+	case purged:
+		c.rep.count("own versions that a recall has purged", 1)
+	case !o.whole && o.text.Exp > c.stopped() && !c.hasEnded(o) && !slices.ContainsFunc(c.nodes[m].alarms, isRestored):
+		c.rep.find(missing, "outbox of %s: %v is not as it was signed, and nothing of it has ended", m, o.name)
+	}
+}
+
+// hasEnded reports whether what is left of a member's own alert is what has not ended of it.
+func (c *checker) hasEnded(o *outgoing) bool {
+	v := c.versions[o.name]
+	if v == nil || o.state != "accepted" {
+		return false
+	}
+	some := false
+	for _, p := range v.portions {
+		if _, here := o.text.portion(p.id); here {
+			continue
+		}
+		if some = true; o.ends(p.label) > c.stopped() {
+			return false
+		}
+	}
+	return some
+}
+
+// ends is when a portion of a member's own ends by its time, in seconds since 1970-01-01 UTC.
+func (o *outgoing) ends(l *label) int64 {
+	if l != nil {
+		if end, ok := l.ends(); ok {
+			return min(o.text.Exp, end)
+		}
+	}
+	return o.text.Exp
 }

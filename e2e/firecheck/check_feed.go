@@ -74,6 +74,7 @@ func sameReleases(a, b []release) bool {
 func (c *checker) checkInbox(m string) {
 	list, ds := c.nodes[m].items, c.hub.deliveries[m]
 	seen := make(map[name][]*item)
+	none := make(map[name]bool) // of which an item came without a delivery
 	latest := make(map[alertKey]int)
 	for at, i := range list {
 		c.rep.count("inbox items", 1)
@@ -91,18 +92,24 @@ func (c *checker) checkInbox(m string) {
 			continue // told above
 		}
 		if i.withheld {
-			c.checkServedWithout(where, m, es[0])
+			c.checkServedWithout(where, m, i, es[0])
+			none[es[0].Alert.name()] = true
 			continue
 		}
-		c.checkItem(where, i, es[0])
+		c.checkItem(where, m, i, es[0])
 		k := alertKey{i.name.iss, i.name.sub}
 		if i.name.ver < latest[k] {
 			c.rep.find(order, "%s is %v, after version %d", where, i.name, latest[k])
 		}
 		latest[k] = max(latest[k], i.name.ver)
-		had := slices.DeleteFunc(slices.Clone(seen[i.name]), func(b *item) bool { return c.askedAgain(m, b, es[0]) })
-		if len(had) > 0 && !brings(i.all(), had) {
+		if had := seen[i.name]; len(had) > 0 && !brings(i.all(), had) {
 			c.rep.find(twice, "%s is %v, which was delivered before with all of it", where, i.name)
+		}
+		if none[i.name] {
+			c.rep.count("came again since nothing of the first arrived", 1)
+		}
+		if ds[at].lost {
+			c.rep.count("taken by the hub not to have arrived, and there", 1)
 		}
 		seen[i.name] = append(seen[i.name], i)
 	}
@@ -118,36 +125,25 @@ func (c *checker) checkInbox(m string) {
 	c.checkEnds(m)
 }
 
-// askedAgain reports whether the hub could not tell that a member has an item, before an
-// entry that releases the same: the member, or a request of its that was held up on its way,
-// asked for it again when the rules did not give all of it.
-func (c *checker) askedAgain(m string, i *item, e *entry) bool {
-	first, v := c.log.releases[deliveryKey{m, i.seq}], c.versions[i.name]
-	if !c.hub.deliveries[m][i.seq-1].lost || len(first) == 0 || v == nil {
-		return false
-	}
-	for n := first[0].after; n <= e.after; n++ {
-		for _, w := range c.history.during(n) {
-			if !sameReleases(c.permitted(v, m, moment{w, e.index, e.seconds()}, 0), i.all()) {
-				return true
+// brings reports whether a delivery releases anything that is not held by those before it:
+// of each portion content before existence, and the latest terms.
+func brings(list []release, before []*item) bool {
+	held := make(map[string]release)
+	for _, i := range before {
+		for _, r := range i.all() {
+			if h, ok := held[r.Portion]; !ok || h.Kind != kindContent || r.Kind == kindContent {
+				held[r.Portion] = r
 			}
 		}
 	}
-	return false
-}
-
-// brings reports whether a delivery releases anything that none before it has, on its
-// terms.
-func brings(list []release, before []*item) bool {
 	return slices.ContainsFunc(list, func(r release) bool {
-		return !slices.ContainsFunc(before, func(i *item) bool {
-			return slices.ContainsFunc(i.all(), func(b release) bool { return b.same(&r) })
-		})
+		h, ok := held[r.Portion]
+		return !ok || !h.same(&r) && (h.Kind != kindContent || r.Kind == kindContent)
 	})
 }
 
 // checkItem holds a delivery against the entry that released it.
-func (c *checker) checkItem(where string, i *item, e *entry) {
+func (c *checker) checkItem(where, m string, i *item, e *entry) {
 	if e.Alert.name() != i.name || e.Revision != i.delivery.Revision || e.Policy != i.delivery.Policy || !sameReleases(e.Releases, i.all()) {
 		c.rep.find(inboxOther, "%s is not what entry %d releases: %v", where, e.index, i.name)
 	}
@@ -155,7 +151,7 @@ func (c *checker) checkItem(where string, i *item, e *entry) {
 	if s, err := parseJWS(i.text.jws); err != nil || !ok || k.Member != i.name.iss || !k.good(i.text.Iat) || !k.Key.verify(s.Alg, s.input, s.sig) {
 		c.rep.find(inboxOther, "%s is not signed by %s", where, i.name.iss)
 	}
-	if !c.journal.clock() && e.At > i.receivedAt+1_000_000 {
+	if slices.Min(c.made(e)) > c.journal.latest("node-"+m, i.receivedAt/1000)+1000 {
 		c.rep.find(unrecorded, "%s was received before entry %d released it", where, e.index)
 	}
 	if len(i.text.portions) != len(i.delivery.Releases) {
@@ -179,28 +175,50 @@ func kidOf(jws string) string {
 
 // checkServedWithout: an item without a delivery was handed over, and asked for again
 // when it was over, had ended, or was not permitted any more.
-func (c *checker) checkServedWithout(where, m string, e *entry) {
-	c.rep.count("inbox items without a delivery", 1)
-	v := c.versions[e.Alert.name()]
-	if v == nil || v.over != nil || c.ceased(v) || v.payload.Exp <= c.stopped()+c.journal.jumped {
+func (c *checker) checkServedWithout(where, m string, i *item, e *entry) {
+	if why := c.whyWithout(m, i, e); why != "" {
+		c.rep.count("inbox items without a delivery, "+why, 1)
 		return
-	}
-	for _, w := range c.history.worlds {
-		if w.pos < c.history.entered[e.after-1] {
-			continue
-		}
-		now := c.permitted(v, m, moment{w, int64(len(c.log.entries)), e.seconds()}, 0)
-		if !sameReleases(now, e.Releases) {
-			return
-		}
-	}
-	for _, r := range e.Releases {
-		if r.Obligations != nil && r.Obligations.HoldUntil <= c.stopped()+c.journal.jumped {
-			return
-		}
 	}
 	c.rep.find(undelivered, "%s has nothing of what entry %d releases, and nothing tells why", where, e.index)
 }
+
+func (c *checker) whyWithout(m string, i *item, e *entry) string {
+	v := c.versions[e.Alert.name()]
+	if v == nil {
+		return "it is not there"
+	}
+	at := c.journal.latest("node-"+m, i.receivedAt/1000)
+	before := func(e *entry) bool { return e != nil && slices.Min(c.made(e)) <= at+clockLook }
+	if before(v.over) || c.ceased(v) && before(c.last(v).admitted) {
+		return "over"
+	}
+	var ahead int64
+	for n := range maxHubs {
+		_, by := c.journal.wrong(fmt.Sprint("hub-", n+1), at-commitTime, at)
+		ahead = max(ahead, by)
+	}
+	ends := v.payload.Exp
+	for _, r := range e.Releases {
+		if r.Obligations != nil {
+			ends = min(ends, r.Obligations.HoldUntil)
+		}
+	}
+	if ends <= at/1000+ahead+slack || slices.ContainsFunc(c.log.erased[v.name], before) {
+		return "ended"
+	}
+	for n := e.after; n <= len(c.log.stated) && (n == e.after || before(c.log.stated[n-1])); n++ {
+		for _, w := range c.history.during(n) {
+			if !sameReleases(c.permitted(v, m, moment{w, int64(len(c.log.entries)), e.seconds()}, 0), e.Releases) {
+				return "not permitted"
+			}
+		}
+	}
+	return ""
+}
+
+// maxHubs is how many hubs a run may have.
+const maxHubs = 4
 
 // checkOrder: of two alerts of one originator, both permitted to a member all the while,
 // the one that was admitted first was handed over first.

@@ -54,7 +54,7 @@ func (c *checker) checkOutboxes() {
 	for _, m := range c.run.Members {
 		last := int64(-1)
 		for _, o := range c.nodes[m].outbox {
-			if v := c.versions[o.name]; v != nil && o.state == "accepted" && !o.urgent() && !c.refusedBefore(v) {
+			if v := c.versions[o.name]; v != nil && o.state == "accepted" && !o.urgent() {
 				if v.hub.logIndex < last && !slices.ContainsFunc(c.nodes[m].alarms, isRestored) {
 					c.rep.find(order, "outbox of %s: %v was accepted before what was queued before it", m, o.name)
 				}
@@ -92,15 +92,6 @@ func (c *checker) checkOutboxes() {
 			c.rep.find(lost, "line %d: %v was taken, and is not in the outbox of %s", l.N, n, l.Member)
 		}
 	}
-}
-
-// refusedBefore reports whether the hub had refused a version before it took it: its
-// originator has not heard of that (see checkRefusals), but what was queued behind it went
-// on.
-func (c *checker) refusedBefore(v *version) bool {
-	return slices.ContainsFunc(c.log.refusals, func(e *entry) bool {
-		return e.Alert != nil && e.Alert.name() == v.name && e.Alert.Digest == v.hub.digest && e.index < v.index()
-	})
 }
 
 // urgent reports whether an alert may overtake what was queued before it: a recall, which
@@ -229,7 +220,7 @@ func (c *checker) checkAdmission(v *version, e *entry) {
 func (c *checker) made(e *entry) []int64 {
 	out := []int64{e.At / 1000}
 	for _, f := range c.journal.faults {
-		if was := e.At/1000 - f.by*1000; f.kind == "clock-hub" && f.from <= was && was <= f.to+commitTime/1000 {
+		if was := e.At/1000 - f.by*1000; f.kind == "clock-hub" && f.from <= was && was <= f.to+commitTime {
 			out = append(out, was)
 		}
 	}
@@ -243,7 +234,7 @@ func (c *checker) judged(e *entry) []int64 {
 	for _, was := range c.made(e) {
 		out = append(out, was/1000)
 		for _, f := range c.journal.faults {
-			if f.kind == "clock-hub" && f.from <= was && was <= f.to+commitTime/1000 {
+			if f.kind == "clock-hub" && f.from <= was && was <= f.to+commitTime {
 				out = append(out, was/1000+f.by)
 			}
 		}

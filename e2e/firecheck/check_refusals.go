@@ -35,18 +35,23 @@ func (c *checker) checkRefusals() {
 		}
 		switch {
 		case o == nil:
-			if why := c.alreadyThere(e); why == "" {
-				c.rep.find(refusalOdd, "entry %d refuses %v, which its originator does not know of", e.index, e.Alert.name())
-			}
-		case o.state != "refused" && !c.lostAnswer(e):
-			c.rep.find(refusalOdd, "entry %d refuses %v, which its originator has as %s, and no answer can have been lost", e.index, o.name, o.state)
-		case c.whyRefused(o, e) == "":
-			c.rep.find(refusalOdd, "entry %d refuses %v as %s %v, and nothing explains it", e.index, o.name, kindOf(e.Problem), e.Codes)
+			c.explain("refusals, its originator does not know of it", c.alreadyThere(e), "entry %d refuses %v, which its originator does not know of", e.index, e.Alert.name())
+		case o.state != "refused":
+			c.rep.find(refusalOdd, "entry %d refuses %v, which its originator has as %s", e.index, o.name, o.state)
+		default:
+			c.explain("refusals by the hub", c.whyRefused(o, e), "entry %d refuses %v as %s %v, and nothing explains it", e.index, o.name, kindOf(e.Problem), e.Codes)
 		}
 	}
 	for t, o := range sent {
-		if o.state == "refused" && !logged[t] && !builtOnRefused(o.name, refused) && !c.refusedUnnamed(o) {
-			c.rep.find(refusalOdd, "%v was refused as %s, and the log does not tell of it", o.name, o.problem)
+		if o.state == "refused" && !logged[t] {
+			why := ""
+			switch {
+			case builtOnRefused(o.name, refused):
+				why = "a version before was refused"
+			case c.refusedUnnamed(o):
+				why = "the log has a refusal that names none"
+			}
+			c.explain("refused alerts that the log does not name", why, "%v was refused as %s, and the log does not tell of it", o.name, o.problem)
 		}
 	}
 	for _, l := range c.journal.lines {
@@ -58,10 +63,13 @@ func (c *checker) checkRefusals() {
 // versions, one after another, all but the last of which are refused.
 type text struct{ iss, digest string }
 
-// lostAnswer reports whether a fault may have taken the answer to what an entry tells of,
-// so that its originator has asked again.
-func (c *checker) lostAnswer(e *entry) bool {
-	return slices.ContainsFunc(c.judged(e), func(at int64) bool { return c.journal.explains(at*1000, at*1000+1000) })
+// explain counts what was explained of a kind, by what; where nothing does it finds it odd.
+func (c *checker) explain(kind, why, format string, args ...any) {
+	if why == "" {
+		c.rep.find(refusalOdd, format, args...)
+		return
+	}
+	c.rep.count("explained, "+kind+": "+why, 1)
 }
 
 // refusedUnnamed reports whether the log has a refusal of an alert of the member's that
@@ -116,9 +124,6 @@ func (c *checker) whyRefused(o *outgoing, e *entry) string {
 	return ""
 }
 
-// commitTime is how long a judgement may take to reach the log, in microseconds.
-const commitTime = 10_000_000
-
 // before returns the worlds under which a refusal may have been judged: unlike what is
 // given out, it may stand behind a statement that came in elsewhere meanwhile.
 func (c *checker) before(e *entry) []*world {
@@ -133,7 +138,7 @@ func (c *checker) before(e *entry) []*world {
 // clock that is right.
 func (c *checker) close(a, b *entry) bool {
 	return slices.ContainsFunc(c.made(a), func(x int64) bool {
-		return slices.ContainsFunc(c.made(b), func(y int64) bool { return max(x-y, y-x) <= commitTime/1000 })
+		return slices.ContainsFunc(c.made(b), func(y int64) bool { return max(x-y, y-x) <= commitTime })
 	})
 }
 
@@ -178,17 +183,30 @@ func (c *checker) whyNotAdmitted(o *outgoing, e *entry, w *world) string {
 }
 
 // checkBareRefusal: what a refusal is about that names no alert can not be told. By what
-// a node sends there is none, but of what a fault has garbled or repeated.
+// nodes and harness send there is none, but of a statement that a hub whose clock is behind
+// finds to be dated ahead, or that is refused to the harness too.
 func (c *checker) checkBareRefusal(e *entry) {
-	if c.lostAnswer(e) {
-		return
+	why := ""
+	for _, b := range c.journal.begun {
+		if b.Kind == "statement-begin" && why == "" {
+			why = c.whyBare(b, e)
+		}
 	}
-	if slices.ContainsFunc(c.journal.lines, func(l line) bool {
-		return l.Kind == "refused" && kindOf(l.Problem) == kindOf(e.Problem) && c.journal.begun[l.Op] != nil && c.journal.begun[l.Op].Kind == "statement-begin"
+	c.explain("refusals that name no alert", why, "entry %d refuses something of %s as %s, and nothing explains it", e.index, e.Actor, kindOf(e.Problem))
+}
+
+func (c *checker) whyBare(b *line, e *entry) string {
+	end := c.journal.ended[b.Op]
+	if kindOf(e.Problem) == "not-yet-valid" && slices.ContainsFunc(c.journal.faults, func(f *fault) bool {
+		was := e.At/1000 - f.by*1000
+		return f.kind == "clock-hub" && f.by < 0 && f.after(was, was, commitTime) && b.T <= was+clockLook && (end == nil || was <= end.T+clockLook)
 	}) {
-		return
+		return "the hub's clock was behind the date of a statement"
 	}
-	c.rep.find(refusalOdd, "entry %d refuses something of %s as %s, and nothing explains it", e.index, e.Actor, kindOf(e.Problem))
+	if end != nil && end.Kind == "refused" && kindOf(end.Problem) == kindOf(e.Problem) {
+		return "a statement was refused to the harness"
+	}
+	return ""
 }
 
 // checkAnswer judges what a node, or a hub to a statement, has answered to an act.
@@ -201,14 +219,10 @@ func (c *checker) checkAnswer(l line) {
 	switch l.Kind {
 	case "unknown":
 		c.rep.count("acts without an answer", 1)
-		if !c.journal.explains(b.T, l.T) {
-			c.rep.find(refusalOdd, "line %d: %s by %s was not answered, and no fault was in force: %s", l.N, act, l.Member, l.Detail)
-		}
+		c.explain("acts without an answer", c.whyUnanswered(b, l), "line %d: %s by %s was not answered, and no fault of its node explains it: %s", l.N, act, l.Member, l.Detail)
 	case "refused":
 		c.rep.count(fmt.Sprintf("refused, %s, %s", act, kindOf(l.Problem)), 1)
-		if c.whyAnswered(b, l) == "" {
-			c.rep.find(refusalOdd, "line %d: %s by %s was refused as %s %v, and nothing explains it: %s", l.N, act, b.Member, kindOf(l.Problem), l.Codes, l.Detail)
-		}
+		c.explain("acts refused", c.whyAnswered(b, l), "line %d: %s by %s was refused as %s %v, and nothing explains it: %s", l.N, act, b.Member, kindOf(l.Problem), l.Codes, l.Detail)
 	}
 }
 
@@ -218,7 +232,7 @@ func (c *checker) whyAnswered(b *line, l line) string {
 	switch {
 	case behind < 0 && kindOf(l.Problem) == "bad-signature":
 		return "by the node's clock its key is not valid yet"
-	case b.DueS > 0 && kindOf(l.Problem) == "malformed" && b.DueS*1000 <= l.T-b.T+(ahead+1)*1000:
+	case b.DueS > 0 && kindOf(l.Problem) == "malformed" && b.DueS*1000 <= l.T-b.T+(ahead+2)*1000:
 		return "the deadline has passed"
 	}
 	switch b.Kind {
@@ -230,15 +244,15 @@ func (c *checker) whyAnswered(b *line, l line) string {
 		}
 	case "publish-begin":
 		if b.Supersedes != "" {
-			return c.whyGone(b.Member, alertKey{b.Member, b.Supersedes}, l.T)
+			return c.whyGone(b.Member, alertKey{b.Member, b.Supersedes}, l, ahead)
 		}
 	case "recall-begin":
-		return c.whyGone(b.Member, alertKey{b.Member, b.Alert}, l.T)
+		return c.whyGone(b.Member, alertKey{b.Member, b.Alert}, l, ahead)
 	case "feedback-begin":
 		if b.Act == "answer" && kindOf(l.Problem) == "malformed" && c.stricter(alertKey{b.Originator, b.Alert}) {
 			return "what was asked about is marked more strictly than the request"
 		}
-		return c.whyGone(b.Member, alertKey{b.Originator, b.Alert}, l.T)
+		return c.whyUnheld(b, alertKey{b.Originator, b.Alert}, l, ahead)
 	}
 	return ""
 }
@@ -251,8 +265,28 @@ func (c *checker) stricter(request alertKey) bool {
 			continue
 		}
 		l := q.portions[0].label
-		for _, about := range c.alerts[alertKey{q.payload.Re.Iss, q.payload.Re.Sub}] {
-			if slices.ContainsFunc(about.portions, func(p portion) bool { return !l.covers(p.label) }) {
+		about := alertKey{q.payload.Re.Iss, q.payload.Re.Sub}
+		for _, v := range c.alerts[about] {
+			if slices.ContainsFunc(v.portions, func(p portion) bool { return !l.covers(p.label) }) {
+				return true
+			}
+		}
+		if c.drafted(about, func(o *label) bool { return !l.covers(o) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// drafted reports whether a member was to publish another version of an alert with a label
+// that is so: its own node has that, whether the hub takes it or not.
+func (c *checker) drafted(k alertKey, is func(*label) bool) bool {
+	for _, b := range c.journal.begun {
+		if b.Kind != "publish-begin" || b.Member != k.iss || b.Supersedes != k.sub {
+			continue
+		}
+		for _, p := range b.Portions {
+			if l, err := parseLabel(p.Label); err == nil && is(l) {
 				return true
 			}
 		}
@@ -266,34 +300,49 @@ func (l *label) covers(o *label) bool {
 		!slices.ContainsFunc(o.Compartments, func(t string) bool { return !slices.Contains(l.Compartments, t) })
 }
 
-// whyGone explains that a member's node can not go on from an alert: it is recalled, over
-// or expired, was refused, or was never delivered to it as content. ms is when the answer
-// was there, in milliseconds since 1970-01-01 UTC.
-func (c *checker) whyGone(m string, k alertKey, ms int64) string {
+// whyGone explains that a member can not go on from an alert of its own: a version of it was
+// refused, or it had expired by the node's clock, which was ahead by so many seconds.
+func (c *checker) whyGone(m string, k alertKey, l line, ahead int64) string {
 	for _, o := range c.nodes[m].outbox {
-		if o.name.iss != k.iss || o.name.sub != k.sub {
+		if o.name.sub != k.sub {
 			continue
 		}
-		switch {
-		case o.state == "refused":
-			return "a version of it was refused"
-		case o.text.Recall != nil:
-			return "it is recalled"
-		case o.text.Exp <= ms/1000+c.journal.jumped+slack:
-			return "it has expired"
+		switch kindOf(l.Problem) {
+		case "not-found":
+			if o.state == "refused" && c.refusedBy(text{m, o.digest}, l.T) {
+				return "a version of it was refused"
+			}
+		case "expired":
+			if o.text.Exp*1000 <= l.T+ahead*1000+clockLook {
+				return "it has expired"
+			}
 		}
 	}
+	return ""
+}
+
+// refusedBy reports whether the log tells that an alert had been refused at a moment.
+func (c *checker) refusedBy(t text, ms int64) bool {
+	return slices.ContainsFunc(c.log.refusals, func(e *entry) bool {
+		return e.Alert != nil && e.Alert.Iss == t.iss && e.Alert.Digest == t.digest && slices.Min(c.made(e)) <= ms+clockLook
+	})
+}
+
+// whyUnheld explains that a member can not say anything of what it has received: that is
+// over, or something of it has ended by the node's clock, or never came.
+func (c *checker) whyUnheld(b *line, k alertKey, l line, ahead int64) string {
+	m := b.Member
 	if k.iss == m {
-		return ""
+		return c.whyGone(m, k, l, ahead)
 	}
 	had := false
 	for _, i := range c.nodes[m].items {
-		if i.withheld || i.name.iss != k.iss || i.name.sub != k.sub {
+		if i.withheld || i.name.iss != k.iss || i.name.sub != k.sub || i.receivedAt/1000 > l.T+ahead*1000 {
 			continue
 		}
-		had = had || i.receivedAt/1000 <= ms+c.journal.jumped*1000
+		had = true
 		for _, r := range i.all() {
-			if end := c.ended[endKey{m, portionKey{i.name, r.Portion}}]; end <= ms+(c.journal.jumped+slack)*1000 {
+			if c.ended[endKey{m, portionKey{i.name, r.Portion}}].by(l.T+clockLook, ahead) {
 				return "something of it has ended"
 			}
 		}

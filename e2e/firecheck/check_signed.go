@@ -152,26 +152,38 @@ func (c *checker) checkPurge(k handKey, e *entry) {
 		c.rep.find(purgeBad, "entry %d of %s: %v is not %s", e.index, k.recipient, k.name, p.Cause)
 	}
 	for _, id := range p.Portions {
-		first := int64(1) << 62 // when the first of its releases ends
-		for _, r := range c.log.handed[k] {
-			for _, one := range r.Releases {
-				if one.Portion != id || r.index > e.index {
-					continue
-				}
-				until := v.payload.Exp
-				if one.Obligations != nil {
-					until = min(until, one.Obligations.HoldUntil)
-				}
-				first = min(first, until)
+		first := c.firstEnd(k, id, e)
+		for _, later := range c.alerts[alertKey{k.name.iss, k.name.sub}] {
+			if first < never && later.name.ver > k.name.ver {
+				first = min(first, c.firstEnd(handKey{k.recipient, later.name}, id, e))
 			}
 		}
 		switch {
-		case first == 1<<62:
+		case first == never:
 			c.rep.find(purgeBad, "entry %d: portion %s of %v was never released to %s", e.index, id, k.name, k.recipient)
 		case p.Cause == "ended" && first > p.Iat+skew:
 			c.rep.find(purgeBad, "entry %d: portion %s of %v has not ended at %s", e.index, id, k.name, k.recipient)
 		}
 	}
+}
+
+// firstEnd is when the first of the releases of a portion ends that a member was handed of a
+// version before an entry, in seconds since 1970-01-01 UTC; never: there are none.
+func (c *checker) firstEnd(k handKey, portion string, e *entry) int64 {
+	first := int64(never)
+	for _, r := range c.log.handed[k] {
+		for _, one := range r.Releases {
+			if one.Portion != portion || r.index > e.index {
+				continue
+			}
+			until := c.versions[k.name].payload.Exp
+			if one.Obligations != nil {
+				until = min(until, one.Obligations.HoldUntil)
+			}
+			first = min(first, until)
+		}
+	}
+	return first
 }
 
 // isRestored reports whether a node has found that it was restored from a backup, which a

@@ -43,6 +43,7 @@ func sound(t *testing.T, dir string) {
 	for _, name := range []string{"receipts", "alerts", "alert versions", "recalls, purge", "recalls, cease-use", "feedback, comment",
 		"deliveries", "inbox items", "acknowledgements", "purge receipts", "log entries", "checkpoints", "markers",
 		"live portions at nodes", "live portions at the hub", "markers found where they must be", "bytes searched",
+		"portions that a later version's end has ended", "own versions that a recall has purged", "live portions of the members' own",
 		"ended portions that a node held, recalled", "ended portions that a node held, superseded", "ended portions that a node held, ended",
 		"erased at the hub, recalled", "erased at the hub, superseded", "erased at the hub, ended",
 		"statements taken in the run", "deliveries that must be there"} {

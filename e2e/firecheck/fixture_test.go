@@ -67,7 +67,7 @@ type fixture struct {
 	clients map[alert.MemberID]*nodeserver.Client
 	journal bytes.Buffer
 	n, op   int64
-	began   time.Time
+	short   time.Time // when what ends soon was published last
 }
 
 const patience = 60 * time.Second
@@ -83,7 +83,7 @@ var fixtureLabels = map[string]string{
 func (f *fixture) make() error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	for _, sub := range []string{"log", "notes"} {
+	for _, sub := range []string{"log", "notes", "whole"} {
 		if err := os.Mkdir(filepath.Join(f.dir, sub), 0o700); err != nil {
 			return err
 		}
@@ -213,6 +213,9 @@ func (f *fixture) publish(ctx context.Context, m alert.MemberID, supersedes, lif
 	if d.Plan, err = alert.ParsePlan([]byte(fmt.Sprintf(`{"expires_in":%q,"portions":[%s]}`, lifetime, strings.Join(plan, ",")))); err != nil {
 		return "", err
 	}
+	if lifetime == fmt.Sprint(shortLife) {
+		f.short = time.Now()
+	}
 	begin := map[string]any{"kind": "publish-begin", "member": m, "portions": marked}
 	if supersedes != "" {
 		d.Supersedes, begin["supersedes"] = &supersedes, supersedes
@@ -230,7 +233,30 @@ func (f *fixture) taken(begin map[string]any, m alert.MemberID, act func() (*nod
 		return "", err
 	}
 	f.note(map[string]any{"kind": "taken", "op": f.op, "member": m, "alert": out.Id, "version": out.Version})
-	return out.Id, nil
+	return out.Id, f.keep(name{string(m), out.Id, int(out.Version)})
+}
+
+// keep keeps what a member has published as it was signed: its own node may erase it.
+func (f *fixture) keep(n name) error {
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(f.nodes[alert.MemberID(n.iss)].DataDir, "node.db")+"?mode=ro&_pragma=busy_timeout(5000)")
+	if err != nil {
+		return err
+	}
+	defer db.Close() // only read
+	var stored []byte
+	var key int64
+	if err := db.QueryRow("SELECT token, key FROM outbox WHERE id = ? AND version = ?", n.sub, n.ver).Scan(&stored, &key); err != nil {
+		return err
+	}
+	keys, err := erasableKeys(context.Background(), db)
+	if err != nil {
+		return err
+	}
+	plain, err := unseal(keys, key, stored)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(f.dir, "whole", fmt.Sprintf("%s-%d", n.sub, n.ver)), plain, 0o600)
 }
 
 func (f *fixture) recall(ctx context.Context, m alert.MemberID, id string, mode alert.RecallMode) error {

@@ -241,6 +241,9 @@ func (f forged) journal(lines ...string) {
 			f.t.Fatal(err)
 		}
 		fields["n"], fields["t"] = n, f.lastAt()/1000
+		if at, ok := fields["at"]; ok { // another time than the last
+			fields["t"] = at
+		}
 		out, err := json.Marshal(fields)
 		if err != nil {
 			f.t.Fatal(err)

@@ -61,6 +61,7 @@ type hubData struct {
 	deliveries map[string][]hubDelivery // by recipient, in order of their places
 	feeds      map[string]hubFeed
 	waiting    map[string]int64 // pending deliveries
+	refused    []text           // by the bytes
 	rows       []*stated
 	leaves     [][]byte
 	hashes     [][]byte // of the log's tree, by their numbers
@@ -88,7 +89,7 @@ func readHub(ctx context.Context, r *run, rep *Report) (*hubData, error) {
 	h := &hubData{alerts: make(map[int64]*hubAlert), byName: make(map[name]*hubAlert), deliveries: make(map[string][]hubDelivery),
 		feeds: make(map[string]hubFeed), waiting: make(map[string]int64)}
 	for _, part := range []func(context.Context, *sql.DB, *Report) error{
-		h.readLog, h.readStatements, h.readAlerts, h.readPortions, h.readDeliveries, h.readFeeds} {
+		h.readLog, h.readStatements, h.readAlerts, h.readPortions, h.readDeliveries, h.readFeeds, h.readRefused} {
 		if err := part(ctx, db, rep); err != nil {
 			return nil, fmt.Errorf("the hub's store: %w", err)
 		}
@@ -242,6 +243,17 @@ func (h *hubData) readFeeds(ctx context.Context, db *sql.DB, _ *Report) error {
 		var f hubFeed
 		err := rows.Scan(&m, &f.seq, &f.chain, &f.acked, &f.pending)
 		h.feeds[m] = f
+		return err
+	})
+}
+
+func (h *hubData) readRefused(ctx context.Context, db *sql.DB, _ *Report) error {
+	return query(ctx, db, "SELECT originator, digest FROM refused ORDER BY originator, digest", func(rows *sql.Rows) error {
+		var r text
+		var digest []byte
+		err := rows.Scan(&r.iss, &digest)
+		r.digest = b64.EncodeToString(digest)
+		h.refused = append(h.refused, r)
 		return err
 	})
 }

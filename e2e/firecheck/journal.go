@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 )
 
 // run is run.json: what was run, and where its parts lie.
@@ -113,9 +112,9 @@ type fault struct {
 type journal struct {
 	lines  []line
 	begun  map[int64]*line // by op: the "…-begin"
+	ended  map[int64]*line // by op: what ends it
 	faults []*fault
 	phase  map[string]int64 // when each began
-	jumped int64            // the furthest that any clock was wrong, in seconds
 }
 
 func readJournal(file string) (*journal, error) {
@@ -124,7 +123,7 @@ func readJournal(file string) (*journal, error) {
 		return nil, err
 	}
 	defer f.Close() // only read
-	j := &journal{begun: make(map[int64]*line), phase: make(map[string]int64)}
+	j := &journal{begun: make(map[int64]*line), ended: make(map[int64]*line), phase: make(map[string]int64)}
 	r := bufio.NewReaderSize(f, 1<<20)
 	for {
 		raw, err := r.ReadBytes('\n')
@@ -161,6 +160,8 @@ func (j *journal) note(l *line, ends map[int64]int64) {
 		j.phase[l.Phase] = l.T
 	case "publish-begin", "recall-begin", "feedback-begin", "statement-begin":
 		j.begun[l.Op] = l
+	case "taken", "refused", "unknown", "statement-taken":
+		j.ended[l.Op] = l
 	case "fault-begin":
 		j.begun[l.Op] = l
 		f := &fault{kind: l.Fault, target: l.Target, from: l.T, to: never, by: l.ByS}
@@ -168,37 +169,8 @@ func (j *journal) note(l *line, ends map[int64]int64) {
 			f.to = end
 		}
 		j.faults = append(j.faults, f)
-		j.jumped = max(j.jumped, f.by, -f.by)
 	}
 }
-
-// settling is for how long a fault's end may still be felt: back-offs, a fail-over, a
-// page that was given up. In milliseconds.
-const settling = 90_000
-
-// explains reports whether a fault was in force, or had just ended, between two moments
-// in milliseconds since 1970-01-01 UTC.
-func (j *journal) explains(from, to int64) bool {
-	return slices.ContainsFunc(j.faults, func(f *fault) bool { return f.from <= to && from <= f.to+settling })
-}
-
-// wrong returns by how many seconds a part's clock was wrong at most, to either side,
-// between two moments in milliseconds since 1970-01-01 UTC.
-func (j *journal) wrong(target string, from, to int64) (behind, ahead int64) {
-	for _, f := range j.faults {
-		if f.target == target && f.from <= to && from <= f.to+clockLook {
-			behind, ahead = min(behind, f.by), max(ahead, f.by)
-		}
-	}
-	return behind, ahead
-}
-
-// clockLook is within which time a clock that was set is right again, in milliseconds, on
-// a machine that is busy.
-const clockLook = 2000
-
-// clock reports whether a clock was wrong in the course of the run.
-func (j *journal) clock() bool { return j.jumped > 0 }
 
 // check holds the journal to its own rules.
 func (j *journal) check(r *Report) {

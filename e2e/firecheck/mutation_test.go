@@ -60,6 +60,21 @@ func of(iss string, portions ...string) func(*item) bool {
 	}
 }
 
+// shortened tells what a version that has expired superseded.
+func (f forged) shortened(i *item) bool {
+	t, err := parseToken(f.wholeOr(name{i.name.iss, i.name.sub, 2}))
+	return err == nil && i.name.ver == 1 && i.name.iss == "XA" && t.Recall == nil && t.Exp < i.text.Exp-86400
+}
+
+// wholeOr is whole, "" where there is no such version.
+func (f forged) wholeOr(n name) string {
+	raw, err := os.ReadFile(filepath.Join(f.dir, "whole", fmt.Sprintf("%s-%d", n.sub, n.ver)))
+	if err != nil {
+		return ""
+	}
+	return string(raw)
+}
+
 var inboxMutations = []mutation{
 	{"the last item of an inbox is gone", func(f forged) {
 		f.alter(f.node("XB"), "DELETE FROM inbox WHERE seq = (SELECT max(seq) FROM inbox)")
@@ -99,6 +114,25 @@ var inboxMutations = []mutation{
 			return i.name.iss == "XA" && i.name.ver == 1 && len(i.erased) == 1 && len(i.delivery.Releases) == 1
 		}))
 	}, []string{released, order, ackBad, inboxOther, twice, unrecorded}},
+	{"an item came without a delivery before it was over", func(f forged) {
+		i := f.item("XD", func(i *item) bool { return i.name.iss == "XA" && i.name.ver == 1 && len(i.erased) == 1 })
+		f.alter(f.node("XD"), "UPDATE inbox SET received_at = received_at - 3600000000, delivery = NULL, originator = NULL, id = NULL, version = NULL, signed_digest = NULL, kept = '' WHERE seq = ?", i.seq)
+	}, []string{undelivered}},
+	{"an item was there an hour before its release, and a clock had been wrong at another time", func(f forged) {
+		i := f.item("XB", of("XC", "open"))
+		f.alter(f.node("XB"), "UPDATE inbox SET received_at = received_at - 3600000000 WHERE seq = ?", i.seq)
+		f.journal(f.fault(900, "clock-node", "node-XB", -600, -100*hour, -99*hour)...)
+	}, []string{unrecorded}},
+	{"what is permitted was not delivered, and the hub says that it had erased it", func(f forged) {
+		i := f.data("XB").items[len(f.data("XB").items)-1]
+		f.alter(f.node("XB"), "DELETE FROM inbox WHERE seq = ?", i.seq)
+		var list []string
+		for _, r := range i.all() {
+			list = append(list, r.Portion)
+		}
+		f.appended(map[string]any{"kind": "erased", "actor": "hub", "cause": "ended", "erased": list,
+			"alert": alertRef{i.name.iss, i.name.sub, i.name.ver, digestOf("any")}})
+	}, []string{lost, undelivered, content, erasedBad}},
 	{"a node has raised an alarm", func(f forged) {
 		f.alter(f.node("XB"), "INSERT INTO alarms VALUES (1, 'log', 1, 'two histories', x'00')")
 	}, []string{alarmed}},
@@ -202,6 +236,27 @@ var logMutations = []mutation{
 		_, _, e := f.entryOf("admission", "", nil)
 		f.appended(map[string]any{"kind": "refusal", "actor": e.Actor, "problem": "urn:entente:problem:expired", "alert": e.Alert})
 	}, []string{refusalOdd}},
+	{"what was accepted had been refused, and an answer may have been lost", func(f forged) {
+		_, _, e := f.entryOf("admission", "", nil)
+		f.journal(f.fault(900, "half-open", e.Actor+" to hub-1", 0, -hour, hour)...)
+		f.appended(map[string]any{"kind": "refusal", "actor": e.Actor, "problem": "urn:entente:problem:expired", "alert": e.Alert})
+	}, []string{refusalOdd}},
+	{"the same bytes were refused twice", func(f forged) {
+		for i := range 2 {
+			f.appended(map[string]any{"kind": "refusal", "actor": "XA", "problem": "urn:entente:problem:expired", "alert": alertRef{"XA", "0190-none", 1, digestOf("none")},
+				"salt": fmt.Sprint(strings.Repeat("T", minSalt), i)})
+		}
+	}, []string{twice, refusalOdd}},
+	{"the hub remembers to have refused what it has", func(f forged) {
+		f.alter(f.hub(), "INSERT INTO refused SELECT originator, digest, x'00' FROM alerts WHERE id = 1")
+	}, []string{refusalOdd}},
+	{"the hub remembers to have refused what the log does not name", func(f forged) {
+		f.alter(f.hub(), "INSERT INTO refused VALUES ('XA', zeroblob(32), x'00')")
+	}, []string{refusalOdd}},
+	{"something was refused as dated ahead, the hub's clock being behind, and no statement was under way", func(f forged) {
+		f.journal(f.fault(900, "clock-hub", "hub-1", -600, -hour, hour)...)
+		f.appended(map[string]any{"kind": "refusal", "actor": "XA", "problem": "urn:entente:problem:not-yet-valid"})
+	}, []string{refusalOdd}},
 	{"a checkpoint that a member was given is forged", func(f forged) {
 		files, err := filepath.Glob(filepath.Join(f.dir, "notes", "*"))
 		if err != nil || len(files) == 0 {
@@ -277,38 +332,59 @@ var signedMutations = []mutation{
 	}, []string{purgeBad}},
 }
 
-// whole is the token of a version in its originator's outbox.
+// whole is the token of a version as it was signed.
 func (f forged) whole(n name) string {
 	f.t.Helper()
-	db := f.open(f.node(n.iss))
-	defer db.Close() // only read
-	var stored []byte
-	var key int64
-	if err := db.QueryRow("SELECT token, key FROM outbox WHERE id = ? AND version = ?", n.sub, n.ver).Scan(&stored, &key); err != nil {
-		f.t.Fatal(err)
-	}
-	keys, err := erasableKeys(f.t.Context(), db)
+	raw, err := os.ReadFile(filepath.Join(f.dir, "whole", fmt.Sprintf("%s-%d", n.sub, n.ver)))
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	plain, err := unseal(keys, key, stored)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	return string(plain)
+	return string(raw)
 }
+
+// back puts back into an inbox what was erased of an item.
+func (f forged) back(m string, i *item) {
+	f.t.Helper()
+	d := i.delivery
+	d.Alert, d.Releases = f.whole(i.name), i.all()
+	plain, err := json.Marshal(d)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.alter(f.node(m), "UPDATE inbox SET delivery = ?, kept = '', key = 0 WHERE seq = ?", plain, i.seq)
+}
+
+// fault is one in the journal, which began and ended so many milliseconds after its end.
+func (f forged) fault(op int, kind, target string, by, from, to int64) []string {
+	at := f.lastAt() / 1000
+	return []string{
+		fmt.Sprintf(`{"kind":"fault-begin","op":%d,"fault":%q,"target":%q,"by_s":%d,"at":%d}`, op, kind, target, by, at+from),
+		fmt.Sprintf(`{"kind":"fault-end","op":%d,"fault":%q,"target":%q,"at":%d}`, op, kind, target, at+to)}
+}
+
+const hour = 3_600_000
 
 var erasureMutations = []mutation{
 	{"recalled content is back in an inbox", func(f forged) {
-		i := f.item("XA", func(i *item) bool { return i.name.iss == "XB" && len(i.erased) == 1 && i.name.ver == 1 })
-		d := i.delivery
-		d.Alert, d.Releases = f.whole(i.name), i.all()
-		plain, err := json.Marshal(d)
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		f.alter(f.node("XA"), "UPDATE inbox SET delivery = ?, kept = '', key = 0 WHERE seq = ?", plain, i.seq)
+		f.back("XA", f.item("XA", func(i *item) bool { return i.name.iss == "XB" && len(i.erased) == 1 && i.name.ver == 1 }))
 	}, []string{content, purgeBad}},
+	{"what a later version's end has ended is back in an inbox", func(f forged) {
+		f.back("XD", f.item("XD", f.shortened))
+	}, []string{content, purgeBad}},
+	{"what the member has recalled is back in its own outbox", func(f forged) {
+		n := f.item("XA", func(i *item) bool { return i.name.iss == "XB" && len(i.erased) == 1 && i.name.ver == 1 }).name
+		f.alter(f.node("XB"), "UPDATE outbox SET token = ?, key = 0 WHERE id = ? AND version = 1", []byte(f.whole(n)), n.sub)
+	}, []string{content}},
+	{"what has expired is back in its originator's outbox", func(f forged) {
+		n := f.item("XD", f.shortened).name
+		f.alter(f.node("XA"), "UPDATE outbox SET token = ?, key = 0 WHERE id = ? AND version = 2", []byte(f.whole(name{n.iss, n.sub, 2})), n.sub)
+	}, []string{content}},
+	{"what may not be used any more is gone from its originator's outbox", func(f forged) {
+		i := f.item("XB", func(i *item) bool { return i.text.Recall != nil && i.text.Recall.Mode == "cease-use" })
+		n := name{i.name.iss, i.name.sub, 1}
+		jws, _, _ := strings.Cut(f.whole(n), "~")
+		f.alter(f.node(n.iss), "UPDATE outbox SET token = ?, key = 0 WHERE id = ? AND version = 1", []byte(jws+"~"), n.sub)
+	}, []string{missing}},
 	{"recalled content is back at the hub", func(f forged) {
 		i := f.item("XA", func(i *item) bool { return i.name.iss == "XB" && len(i.erased) == 1 && i.name.ver == 1 })
 		f.alter(f.hub(), "DELETE FROM erasable_keys WHERE n = (SELECT id FROM alerts WHERE alert = ? AND version = 1)", i.name.sub)
@@ -356,12 +432,72 @@ var erasureMutations = []mutation{
 	}, []string{content}},
 }
 
+// unanswered is an act of XA's that had no answer.
+func (f forged) unanswered(detail string, before ...string) {
+	f.journal(append(before, `{"kind":"publish-begin","op":901,"member":"XA","portions":[]}`, fmt.Sprintf(`{"kind":"unknown","op":901,"member":"XA","detail":%q}`, detail))...)
+}
+
+// shown is the line of a reader who was shown an item an hour after the run.
+func (f forged) shown(m string, i *item) string {
+	f.t.Helper()
+	j, err := readJournal(filepath.Join(f.dir, "journal.jsonl"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for _, l := range j.lines {
+		if l.Kind == "taken" && l.Alert == i.name.sub && l.Version == i.name.ver {
+			return fmt.Sprintf(`{"kind":"read","member":%q,"originator":%q,"alert":%q,"version":%d,"asked":%d,"at":%d,"markers":[%q]}`,
+				m, i.name.iss, i.name.sub, i.name.ver, f.lastAt()/1000+hour, f.lastAt()/1000+hour, j.begun[l.Op].Portions[0].Marker)
+		}
+	}
+	f.t.Fatalf("%v was not taken", i.name)
+	return ""
+}
+
 var journalMutations = []mutation{
 	{"an act was taken that left nothing", func(f forged) {
 		f.journal(`{"kind":"publish-begin","op":900,"member":"XA","portions":[]}`, `{"kind":"taken","op":900,"member":"XA","alert":"0190-none","version":1}`)
 	}, []string{lost}},
 	{"an act had no answer, and nothing was wrong", func(f forged) {
 		f.journal(`{"kind":"publish-begin","op":900,"member":"XA","portions":[]}`, `{"kind":"unknown","op":900,"member":"XA","detail":"internal"}`)
+	}, []string{refusalOdd}},
+	{"an act had no answer, and another's node was away", func(f forged) {
+		f.unanswered("the node can not be reached: EOF", f.fault(900, "kill-node", "node-XB", 0, -1000, 1000)...)
+	}, []string{refusalOdd}},
+	{"an act had no answer, and its node had been away a minute before", func(f forged) {
+		f.unanswered("the node can not be reached: EOF", f.fault(900, "kill-node", "node-XA", 0, -70_000, -60_000)...)
+	}, []string{refusalOdd}},
+	{"an act had no answer for a full disk, and another's was full", func(f forged) {
+		f.unanswered("the outbox can not be written to", f.fault(900, "disk-full", "federation/nodes/XB/data", 0, -1000, 1000)...)
+	}, []string{refusalOdd}},
+	{"an act had no answer for its clock, and the hub's was wrong by something else", func(f forged) {
+		f.unanswered("the node's clock differs from the hub's by -10m0s, where 5m0s is allowed", f.fault(900, "clock-hub", "hub-1", 86400, -1000, 1000)...)
+	}, []string{refusalOdd}},
+	{"an act had no answer for its clock, and the hub's had been wrong a minute before", func(f forged) {
+		f.unanswered("the node's clock differs from the hub's by -10m0s, where 5m0s is allowed", f.fault(900, "clock-hub", "hub-1", 600, -90_000, -60_000)...)
+	}, []string{refusalOdd}},
+	{"an act had no answer, and why is not known", func(f forged) {
+		f.unanswered("internal", f.fault(900, "kill-node", "node-XA", 0, -1000, 1000)...)
+	}, []string{refusalOdd}},
+	{"a process has ended by itself, and another's disk was full", func(f forged) {
+		f.journal(append(f.fault(900, "disk-full", "federation/nodes/XB/data", 0, -1000, 1000), `{"kind":"fell","target":"node-XC"}`)...)
+	}, []string{refusalOdd}},
+	{"a recall was refused as expired, and its node's clock had been a month ahead", func(f forged) {
+		n := f.item("XB", of("XC", "open")).name
+		f.journal(append(f.fault(900, "clock-node", "node-XC", 40*86400, -100*hour, -99*hour),
+			fmt.Sprintf(`{"kind":"recall-begin","op":901,"member":"XC","alert":%q,"mode":"purge"}`, n.sub),
+			`{"kind":"refused","op":901,"member":"XC","problem":"expired"}`)...)
+	}, []string{refusalOdd}},
+	{"a recall was refused as not found, and there is no refusal of what it recalls", func(f forged) {
+		n := f.item("XB", of("XC", "open")).name
+		f.journal(fmt.Sprintf(`{"kind":"recall-begin","op":901,"member":"XC","alert":%q,"mode":"purge"}`, n.sub),
+			`{"kind":"refused","op":901,"member":"XC","problem":"not-found"}`)
+	}, []string{refusalOdd}},
+	{"feedback was refused on what stands, and its node's clock had been a month ahead", func(f forged) {
+		n := f.item("XB", of("XC", "open")).name
+		f.journal(append(f.fault(900, "clock-node", "node-XB", 40*86400, -100*hour, -99*hour),
+			fmt.Sprintf(`{"kind":"feedback-begin","op":901,"member":"XB","act":"comment","originator":"XC","alert":%q,"marker":"fire-feedback-of-a-mutation"}`, n.sub),
+			`{"kind":"refused","op":901,"member":"XB","problem":"malformed"}`)...)
 	}, []string{refusalOdd}},
 	{"an act was refused, and nothing was wrong", func(f forged) {
 		f.journal(`{"kind":"publish-begin","op":900,"member":"XA","portions":[]}`, `{"kind":"refused","op":900,"member":"XA","problem":"egress-denied"}`)
@@ -385,6 +521,13 @@ var journalMutations = []mutation{
 					i.name.sub, f.lastAt()/1000+60_000, j.begun[l.Op].Portions[0].Marker))
 			}
 		}
+	}, []string{content}},
+	{"a reader was shown what had expired, and its clock had been wrong at another time", func(f forged) {
+		f.journal(append(f.fault(900, "clock-node", "node-XD", -86400, -100*hour, -99*hour), f.shown("XD", f.item("XD", f.shortened)))...)
+	}, []string{content}},
+	{"a reader was shown what had been recalled while its clock was wrong", func(f forged) {
+		i := f.item("XA", func(i *item) bool { return i.name.iss == "XB" && len(i.erased) == 1 && i.name.ver == 1 })
+		f.journal(append(f.fault(900, "clock-node", "node-XA", -86400, hour/2, 2*hour), f.shown("XA", i))...)
 	}, []string{content}},
 	{"a line of the journal is missing", func(f forged) {
 		file := filepath.Join(f.dir, "journal.jsonl")

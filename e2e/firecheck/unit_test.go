@@ -5,8 +5,10 @@ import (
 	"encoding/hex"
 	"go/parser"
 	gotoken "go/token"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -105,5 +107,70 @@ func TestDuring(t *testing.T) {
 	h := &history{entered: []int64{1, 3}, worlds: []*world{{pos: 1}, {pos: 2}, {pos: 3}}}
 	if list := append(h.during(1), &world{pos: 9}); len(list) != 3 || h.worlds[2].pos != 3 {
 		t.Errorf("%d worlds, and the last is %d", len(list), h.worlds[2].pos)
+	}
+}
+
+// TestBrings: terms that have been others meanwhile are news, the same ones are none, nor is
+// the existence of what is held.
+func TestBrings(t *testing.T) {
+	content := func(onward bool) release {
+		return release{Portion: "a", Kind: kindContent, Obligations: &obligations{Onward: onward}}
+	}
+	exists := release{Portion: "a", Kind: kindExistence}
+	of := func(list ...release) []*item {
+		var out []*item
+		for _, r := range list {
+			out = append(out, &item{delivery: delivery{Releases: []release{r}}})
+		}
+		return out
+	}
+	for _, c := range []struct {
+		now    release
+		before []*item
+		want   bool
+	}{
+		{content(true), of(), true},
+		{content(true), of(content(true)), false},
+		{content(true), of(content(true), content(false)), true},
+		{content(true), of(exists), true},
+		{exists, of(content(true)), false},
+		{content(true), of(content(true), exists), false},
+		{exists, of(exists), false},
+	} {
+		if got := brings([]release{c.now}, c.before); got != c.want {
+			t.Errorf("%+v after %d: %t", c.now, len(c.before), got)
+		}
+	}
+}
+
+// TestOwnContent: an outbox has each portion of the member's own until its label's retention
+// ends, whatever the alert's own end is.
+func TestOwnContent(t *testing.T) {
+	const now = 1_800_000_000
+	ended, later := &label{Retention: "2026-01-01"}, &label{Retention: "2030-01-01"}
+	for what, test := range map[string]struct {
+		held []*label // of portions a and b; nil: not there
+		want map[string]int
+	}{
+		"what has ended is there":      {[]*label{ended, later}, map[string]int{content: 1}},
+		"what has ended is not there":  {[]*label{nil, later}, map[string]int{}},
+		"what has not ended, neither":  {[]*label{nil, nil}, map[string]int{missing: 1}},
+		"only what has ended is there": {[]*label{ended, nil}, map[string]int{content: 1, missing: 1}},
+	} {
+		o := &outgoing{state: "accepted", whole: !slices.Contains(test.held, nil), text: &token{payload: payload{Exp: now + 1000}}}
+		v := &version{}
+		for i, l := range []*label{ended, later} {
+			id := string(rune('a' + i))
+			v.portions = append(v.portions, portion{id, l})
+			if l := test.held[i]; l != nil {
+				o.text.portions = append(o.text.portions, shown{id: id, label: l, content: []byte("{}")})
+			}
+		}
+		c := &checker{rep: newReport(), run: &run{CheckedAt: now * 1000}, scanner: newScanner(), allowed: make(map[string]map[string]bool),
+			journal: &journal{phase: map[string]int64{"quiet": now * 1000}}, nodes: map[string]*nodeData{"XA": {}}, versions: map[name]*version{{}: v}}
+		c.checkOwnContent("XA", o, false)
+		if !maps.Equal(c.rep.Violations, test.want) {
+			t.Errorf("%s: %v", what, c.rep.byClass)
+		}
 	}
 }
