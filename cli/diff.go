@@ -89,7 +89,7 @@ func printDiff(w io.Writer, d *nodeapi.Diff) error {
 // changes says in words what has become of a portion or an object.
 var changes = map[string]string{
 	"added": "new", "removed": "not released any more", "changed": "changed",
-	"erased": "the older version is erased, so that nothing tells what has changed",
+	"erased": "one of the versions is erased, so that nothing tells what has changed",
 }
 
 func printPortionDiff(w io.Writer, p nodeapi.PortionDiff) error {

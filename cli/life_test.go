@@ -200,7 +200,7 @@ portion quay: changed
 - release existence
 + release content
 
-portion reef: the older version is erased, so that nothing tells what has changed
+portion reef: one of the versions is erased, so that nothing tells what has changed
 `
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Error(diff)

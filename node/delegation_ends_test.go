@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -341,6 +342,52 @@ func TestDraftOfWhatIsOver(t *testing.T) {
 	wantKind(t, "after its delegation", err, problem.NotFound)
 	if _, err = xb.n.Draft(ctx, anna, other.ID); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestDraftEndsWithItsDelegation: a draft is a copy of the delegation that it publishes, and
+// waits no longer than that may be held; one that an earlier version of the program has kept
+// for longer ends with the receipt of what was erased.
+func TestDraftEndsWithItsDelegation(t *testing.T) {
+	for what, kept := range map[string]time.Duration{"now": 0, "before": node.DraftLifetime} {
+		e := exchange(t)
+		xa, xb := e["XA"], e["XB"]
+		sent := xa.delegates(xb)
+		must(t, xb.st.Close())
+		crew := newCrew()
+		var drafts store.Store
+		xb.openAs(func(c *node.Config) {
+			c.Ingress, c.People, c.FourEyes, drafts = crew, crew, node.AllFourEyes, c.Store
+		})
+		purpose := "investigation"
+		d, err := xb.n.AddPublicationDraft(ctx, anna, &purpose, of(sent))
+		must(t, err)
+		held, err := xb.n.ShowTo(ctx, node.Reader{User: "anna", Purpose: "investigation"}, "XA", sent.ID, 1)
+		must(t, err)
+		until := time.Unix(held.Delivery.Releases[0].Obligations.HoldUntil, 0)
+		if !d.ExpiresAt.Equal(until) {
+			t.Errorf("it ends at %s, what it says at %s", d.ExpiresAt, until)
+		}
+		if kept > 0 {
+			longer := d.Draft
+			must(t, drafts.EndDraft(ctx, d.ID, store.Withdrawn, store.DraftEnd{By: "anna", At: time.Now()}))
+			longer.ID, longer.ExpiresAt = longer.ID[:len(longer.ID)-1]+"x", longer.CreatedAt.Add(kept)
+			must(t, drafts.AddDraft(ctx, longer, 10))
+			d.ID = longer.ID
+		}
+		xb.skew = time.Until(until) + time.Minute
+		xb.n.StartedBefore(day)
+		for more := true; more; {
+			more, err = xb.n.SweepStep(ctx)
+			must(t, err)
+		}
+		if p, err := xb.st.PurgesOf(ctx, "XA", sent.ID, 1); err != nil || len(p) != 1 {
+			t.Errorf("%+v, %v", p, err)
+		}
+		must(t, xb.n.DraftsStep(ctx))
+		if _, err := drafts.Draft(ctx, d.ID, time.Unix(0, 0)); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("kept %s: what was erased is in the draft still: %v", what, err)
+		}
 	}
 }
 

@@ -36,8 +36,9 @@ const (
 	// Removed: it was there, and is not any more. Of an alert of another member's nothing
 	// tells whether it was withdrawn or is not released any more.
 	Removed Change = "removed"
-	// Erased: it is in both, and the earlier is not held any more, so that nothing tells
-	// what changed. Of the member's own it may also be new: what is gone has no name.
+	// Erased: it is in both, and one of them is not held any more, so that nothing tells
+	// what changed. Of the member's own it may also be new, or withdrawn: what is gone has no
+	// name.
 	Erased Change = "erased"
 )
 
@@ -173,11 +174,11 @@ func diffPortion(id alert.PortionID, old, now side) (*PortionDiff, error) {
 	is, after := now.portions[id]
 	d := &PortionDiff{Portion: id, Release: [2]feed.Kind{kindOf(was, before), kindOf(is, after)}}
 	switch {
+	case !after && (now.erased[id] || now.nameless), !before && after && (old.erased[id] || old.nameless):
+		d.Change = Erased
+		return d, nil
 	case !after:
 		d.Change = Removed
-		return d, nil
-	case !before && (old.erased[id] || old.nameless):
-		d.Change = Erased
 		return d, nil
 	case !before:
 		d.Change = Added

@@ -50,7 +50,7 @@ type draftBody struct {
 
 // AddDraft composes an alert as Publish does, up to the signature, and keeps it until
 // another than its author releases it, or it ends: with the first retention among its
-// labels, at the latest after DraftLifetime. Errors are those of Publish; Malformed where the
+// labels or, of a delegation, with what it publishes; at the latest after DraftLifetime. Errors are those of Publish; Malformed where the
 // node has no directory of users, or a retention has ended, Unauthenticated where the person does not show who it
 // is, Forbidden where it is no author or may not read itself what it writes, RateLimited
 // where MaxDrafts of its wait already.
@@ -75,7 +75,7 @@ func (n *Node) addDraft(ctx context.Context, p Person, d Draft, on *basis) (*Kep
 	if err != nil {
 		return nil, err
 	}
-	ends, err := draftEnd(now, shown)
+	ends, err := n.draftEnd(ctx, d, shown, now)
 	if err != nil {
 		return nil, err
 	}
@@ -142,19 +142,29 @@ func (n *Node) rehearse(ctx context.Context, d Draft, now time.Time) (alert.Aler
 }
 
 // draftEnd is when a draft ends that is written now and read by the labels of portions: what
-// may not be held any more does not wait for its release.
-func draftEnd(now time.Time, portions []alert.Portion) (time.Time, error) {
-	ends := now.Add(DraftLifetime)
+// may not be held any more does not wait for its release. What it is a copy of ends it too.
+// Errors are those of baseOf, or Malformed.
+func (n *Node) draftEnd(ctx context.Context, d Draft, portions []alert.Portion, now time.Time) (time.Time, error) {
+	first := int64(math.MaxInt64)
 	for _, p := range portions {
-		end := ownEndOf(p.Label, math.MaxInt64)
-		if end <= now.Unix() {
-			return ends, problem.New(problem.Malformed, "portion %s: its retention has ended", p.ID)
-		}
-		if end < ends.Unix() {
-			ends = time.Unix(end, 0)
+		switch end := ownEndOf(p.Label, math.MaxInt64); {
+		case end > now.Unix():
+			first = min(first, end)
+		case d.Recall == nil: // which brings no portion: it takes back what may have ended
+			return time.Time{}, problem.New(problem.Malformed, "portion %s: its retention has ended", p.ID)
 		}
 	}
-	return ends, nil
+	if d.MadeOf != nil {
+		b, err := n.baseOf(ctx, d.MadeOf.Originator, d.MadeOf.ID)
+		if err != nil {
+			return time.Time{}, err
+		}
+		first = min(first, b.ends)
+	}
+	if ends := now.Add(DraftLifetime); ends.Unix() < first {
+		return ends, nil
+	}
+	return time.Unix(first, 0), nil
 }
 
 // newDraft makes what is kept of a draft. Its labels are those of the alert that was
@@ -289,17 +299,18 @@ func (n *Node) Drafts(ctx context.Context, p Person, state store.DraftState, bef
 // draftsStep erases what is over. It does nothing by a clock that is not the hub's, or is
 // still to be compared with it.
 func (n *Node) draftsStep(ctx context.Context) (more bool, err error) {
-	if err := n.checkClock(); err != nil || !n.comparedClock() {
+	if err := n.compareClock(); err != nil || !n.comparedClock() {
 		return false, err
 	}
 	n.ending.Lock() // no scrub before it is noted that something was erased
 	defer n.ending.Unlock()
 	erased, err := n.Store.EraseDrafts(ctx, n.Now(), draftsChunk)
-	if erased > 0 || err != nil {
-		n.erased()
-	}
 	if err != nil {
+		n.unscrubbed.Store(true)
 		return false, draftsAway(err)
+	}
+	if erased > 0 {
+		n.erased()
 	}
 	return erased == draftsChunk, nil
 }

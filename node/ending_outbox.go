@@ -63,6 +63,39 @@ func ownLeft(o *store.Outgoing, at int64) (token string, next int64, err error) 
 // isWhole reports whether an outgoing alert discloses all that it did when it was signed.
 func isWhole(o *store.Outgoing) bool { return digestOf(o.Token) == o.Digest }
 
+// labelled reads a version of the member's own, and returns its portions with their labels,
+// also those of which no more is left; known tells whether they are all.
+func labelled(o *store.Outgoing) (a *trust.VerifiedAlert, portions []alert.Portion, known bool, err error) {
+	if a, err = trust.ReadAlert(o.Token); err != nil {
+		return nil, nil, false, err
+	}
+	if isWhole(o) || len(o.Labels) == 0 {
+		return a, a.Portions, isWhole(o), nil
+	}
+	for _, p := range o.Labels {
+		l, err := alert.ParseLabel(p.Label)
+		if err != nil {
+			return nil, nil, false, err
+		}
+		portions = append(portions, alert.Portion{ID: p.ID, Label: &l})
+	}
+	return a, portions, true, nil
+}
+
+// labelsLeft returns the labels that are kept of an alert of which something is erased by a
+// moment, and until when: while it can be recalled they tell who may do that.
+func labelsLeft(o *store.Outgoing, at int64) (labels []store.DraftPortion, expires int64, err error) {
+	p, err := clearPart(o.Token)
+	if err != nil || o.Purged || p.Expires <= at {
+		return nil, 0, err
+	}
+	_, portions, known, err := labelled(o)
+	if err != nil || !known {
+		return nil, 0, err
+	}
+	return keptPortions(portions), p.Expires, nil
+}
+
 // sweepOutbox erases what has ended of the member's own alerts, but for what they have
 // signed.
 func (n *Node) sweepOutbox(ctx context.Context, at int64) (more bool, err error) {
@@ -74,6 +107,9 @@ func (n *Node) sweepOutbox(ctx context.Context, at int64) (more bool, err error)
 	for _, o := range due {
 		x := store.OutgoingErasure{ID: o.ID, Version: o.Version, Digest: o.Digest}
 		x.Token, x.Due, err = ownLeft(&o, at)
+		if err == nil && x.Token != o.Token {
+			x.Labels, x.Expires, err = labelsLeft(&o, at)
+		}
 		if err != nil {
 			x.Token, x.Due = o.Token, at+damagedNap
 			if err := n.raise(ctx, store.AlarmFeed, nil, "version %d of alert %s in the outbox can not be erased: %w", o.Version, o.ID, err); err != nil {

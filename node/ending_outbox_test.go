@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/entente-hub/entente/api/alert"
+	"github.com/entente-hub/entente/api/federation"
 	"github.com/entente-hub/entente/api/hubapi"
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/node"
@@ -324,7 +325,7 @@ func TestOwnPartlyGone(t *testing.T) {
 	for _, p := range d.Portions {
 		changes[p.Portion] = p.Change
 	}
-	if want := map[alert.PortionID]node.Change{"p0": node.Erased, "p1": node.Changed, "p2": node.Removed}; !maps.Equal(changes, want) {
+	if want := map[alert.PortionID]node.Change{"p0": node.Erased, "p1": node.Changed, "p2": node.Erased}; !maps.Equal(changes, want) {
 		t.Errorf("%v, want %v", changes, want)
 	}
 
@@ -367,8 +368,8 @@ func TestOwnPartlyGone(t *testing.T) {
 	}
 }
 
-// TestTwoPersonsForWhatHasEnded: of what has ended nothing tells any more how it was
-// classified, and its holders may know of it still: one person does not take it back.
+// TestTwoPersonsForWhatHasEnded: the holders of what has ended here may know of it still: one
+// person does not take it back.
 func TestTwoPersonsForWhatHasEnded(t *testing.T) {
 	b := newBureau(t)
 	b.restart(node.ClassifiedFourEyes)
@@ -385,9 +386,152 @@ func TestTwoPersonsForWhatHasEnded(t *testing.T) {
 	wantKind(t, "replaced by one person", err, problem.EgressDenied)
 	kept, err := b.n.AddDraft(ctx, anna, recall(o.ID))
 	must(t, err)
-	if len(kept.Portions) != 1 || kept.Portions[0].ID != "p1" {
+	if len(kept.Portions) != 2 {
 		t.Errorf("%+v", kept.Portions)
 	}
+	_, err = b.n.Release(ctx, bert, kept.ID, kept.Digest)
+	must(t, err)
+}
+
+// sweeps erases all that has ended in a bureau.
+func (b *bureau) sweeps() {
+	b.t.Helper()
+	b.n.StartedBefore(day)
+	for more := true; more; {
+		var err error
+		more, err = b.n.SweepStep(ctx)
+		must(b.t, err)
+	}
+}
+
+// TestRecallOfWhatHasEnded: who may write, read and release the recall of what has ended is
+// judged by the labels that it had: whether it is erased yet, and from one day to the next.
+func TestRecallOfWhatHasEnded(t *testing.T) {
+	b := newBureau(t)
+	eve := node.Person{User: "eve", Token: "token-of-eve"}
+	b.crew.change("eve", func(h *hand) {
+		*h = hand{token: eve.Token, roles: []node.Role{node.Author}, clearance: alert.Restricted}
+	})
+	d := writing(alert.Secret, alert.Unclassified, alert.Restricted)
+	for i, days := range []int{0, 1, 20} {
+		d.Plan.Portions[i].Label.Retention = alert.Date(time.Now().UTC().AddDate(0, 0, days).Format(time.DateOnly))
+	}
+	o := b.released(d)
+	must(t, b.n.OutboxStep(ctx))
+	judged := func(what string) {
+		t.Helper()
+		_, err := b.n.AddDraft(ctx, eve, recall(o.ID))
+		wantKind(t, what+", written by one who may not", err, problem.Forbidden)
+		kept, err := b.n.AddDraft(ctx, anna, recall(o.ID))
+		must(t, err)
+		var by []alert.PortionID
+		for _, p := range kept.Portions {
+			by = append(by, p.ID)
+		}
+		if slices.Sort(by); !slices.Equal(by, []alert.PortionID{"p0", "p1", "p2"}) {
+			t.Errorf("%s, judged by %v", what, by)
+		}
+		_, err = b.n.Draft(ctx, dora, kept.ID)
+		wantKind(t, what+", read by one who may not", err, problem.NotFound)
+		_, err = b.n.Release(ctx, dora, kept.ID, kept.Digest)
+		wantKind(t, what+", released by one who may not", err, problem.NotFound)
+	}
+	judged("while it stands")
+	before, err := b.n.AddDraft(ctx, anna, recall(o.ID))
+	must(t, err)
+	for days := 1; days < 4; days++ {
+		b.late = time.Duration(days) * day
+		b.restart(node.ClassifiedFourEyes)
+		judged("ended")
+		b.sweeps()
+		judged("erased")
+		stored, err := b.shaky.Outgoing(ctx, o.ID, 1)
+		must(t, err)
+		if a := b.alert(stored); len(a.Portions) != max(3-days, 1) || len(stored.Labels) != 3 {
+			t.Errorf("after %d days: %+v, %+v", days, a.Portions, stored.Labels)
+		}
+	}
+	_, err = b.n.Draft(ctx, anna, before.ID)
+	wantKind(t, "written while it stood", err, problem.NotFound)
+	_, err = b.n.Recall(ctx, o.ID, wrong)
+	wantKind(t, "recalled by one person", err, problem.EgressDenied)
+	kept, err := b.n.AddDraft(ctx, anna, recall(o.ID))
+	must(t, err)
+	_, err = b.n.Release(ctx, bert, kept.ID, kept.Digest)
+	must(t, err)
+}
+
+// TestOnePersonForWhatWasOpen: what is known to have been unclassified takes two persons no
+// more when it has ended than before.
+func TestOnePersonForWhatWasOpen(t *testing.T) {
+	b := newBureau(t)
+	b.restart(node.ClassifiedFourEyes)
+	d := writing(alert.Unclassified)
+	d.Plan.Portions[0].Label.Retention = alert.Date(time.Now().UTC().Format(time.DateOnly))
+	o, err := b.n.Publish(ctx, d)
+	must(t, err)
+	must(t, b.n.OutboxStep(ctx))
+	b.late = 2 * day
+	b.restart(node.ClassifiedFourEyes)
+	b.sweeps()
+	_, err = b.n.Recall(ctx, o.ID, wrong)
+	must(t, err)
+}
+
+// TestRecallOfWhatIsNotKnown: what the hub has not given back is taken back by those who may
+// read all that the member may hold, and by nobody else.
+func TestRecallOfWhatIsNotKnown(t *testing.T) {
+	b := newBureau(t)
+	o := b.released(writing(alert.Restricted))
+	must(t, b.n.OutboxStep(ctx))
+	b.hub.Erase = func(token string) string {
+		out, err := trust.ReduceAlert(token, nil)
+		must(t, err)
+		return out
+	}
+	b.restored()
+	must(t, b.n.OutboxStep(ctx))
+	b.restart(node.AllFourEyes)
+	registry := b.RegistryWith(2, digestOfStatement(t, b.Statements[0]), func(r *federation.Registry) {
+		r.TaskForces = []federation.TaskForce{{ID: "tf-one", Name: "One", Lead: "XA"}, {ID: "tf-two", Name: "Two", Lead: "XB"}}
+	}, b.HubKey)
+	roster, _ := b.State(federation.TypeRoster, &federation.Roster{TaskForce: "tf-one", Members: []alert.MemberID{"XA"}}, 1, "", b.Root["XA"])
+	b.hub.Do(func() { b.hub.Statements = append(b.hub.Statements, registry, roster) })
+	must(t, b.n.StatementsStep(ctx))
+	kept, err := b.n.AddDraft(ctx, anna, recall(o.ID))
+	must(t, err)
+	_, err = b.n.Draft(ctx, dora, kept.ID)
+	wantKind(t, "read by one who may not read all", err, problem.NotFound)
+	b.crew.change("carl", func(h *hand) { h.clearance = alert.Confidential })
+	_, err = b.n.AddDraft(ctx, carl, recall(o.ID))
+	wantKind(t, "written by one who may not read all", err, problem.Forbidden)
+	b.crew.change("carl", func(h *hand) { h.clearance, h.taskForces = alert.Secret, nil })
+	_, err = b.n.AddDraft(ctx, carl, recall(o.ID))
+	wantKind(t, "written by one who is not in all", err, problem.Forbidden)
+	_, err = b.n.Release(ctx, bert, kept.ID, kept.Digest)
+	must(t, err)
+}
+
+// TestRecallOfWhatWaitsTooLong: what was never sent and may not be held any more can be taken
+// back by two persons; a next version can not bring it again.
+func TestRecallOfWhatWaitsTooLong(t *testing.T) {
+	b := newBureau(t)
+	d := writing(alert.Secret)
+	d.Plan.Portions[0].Label.Retention = alert.Date(time.Now().UTC().Format(time.DateOnly))
+	o := b.released(d)
+	b.late = 2 * day
+	b.restart(node.ClassifiedFourEyes)
+	again := next(o.ID, alert.Secret)
+	again.Plan.Portions[0].Label.Retention = d.Plan.Portions[0].Label.Retention
+	_, err := b.n.AddDraft(ctx, anna, again)
+	wantKind(t, "again", err, problem.Malformed)
+	kept, err := b.n.AddDraft(ctx, anna, recall(o.ID))
+	must(t, err)
+	if !kept.ExpiresAt.Equal(kept.CreatedAt.Add(node.DraftLifetime)) {
+		t.Errorf("ends at %s", kept.ExpiresAt)
+	}
+	_, err = b.n.Draft(ctx, dora, kept.ID)
+	wantKind(t, "read by one who may not", err, problem.NotFound)
 	_, err = b.n.Release(ctx, bert, kept.ID, kept.Digest)
 	must(t, err)
 }

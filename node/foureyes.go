@@ -10,7 +10,6 @@ import (
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/node/store"
-	"github.com/entente-hub/entente/trust"
 )
 
 // FourEyes is the member's own rule on which of its alerts take two persons: one who
@@ -73,15 +72,16 @@ func (n *Node) judged(ctx context.Context, a alert.Alert, now time.Time) (shown,
 	case a.Recall != nil:
 		return n.judgedRecall(ctx, a, now)
 	}
-	before, whole, err := n.lastWhole(ctx, a.Subject, a.Version, now)
+	_, before, known, err := n.lastLabelled(ctx, a.Subject, a.Version, now)
 	if err != nil {
 		return nil, nil, err
 	}
-	return a.Portions, slices.Concat(a.Portions, orAny(before.Portions, whole)), nil
+	return a.Portions, slices.Concat(a.Portions, orAny(before, known)), nil
 }
 
 // judgedRecall is judged for a recall: who may read it is judged by the last version that
 // it takes back, and whether it takes two persons by all: the hub may yet refuse the last.
+// What has ended here counts as if it stood: its holders may know of it still.
 func (n *Node) judgedRecall(ctx context.Context, a alert.Alert, now time.Time) (shown, all []alert.Portion, err error) {
 	for below := a.Version; below > 1; {
 		o, err := n.Store.Current(ctx, a.Subject, below)
@@ -90,7 +90,7 @@ func (n *Node) judgedRecall(ctx context.Context, a alert.Alert, now time.Time) (
 		} else if err != nil {
 			return nil, nil, problem.Wrap(problem.Unavailable, err, "the outbox can not be read")
 		}
-		before, err := trust.ReadAlert(n.unended(o).Token)
+		before, portions, known, err := labelled(o)
 		if err != nil {
 			return nil, nil, problem.Wrap(problem.Internal, err, "the alert in the outbox can not be read")
 		}
@@ -99,21 +99,49 @@ func (n *Node) judgedRecall(ctx context.Context, a alert.Alert, now time.Time) (
 			continue
 		}
 		if len(shown) == 0 {
-			shown = before.Portions
+			shown = n.orStrictest(portions, known)
 		}
-		all = append(all, orAny(before.Portions, isWhole(o))...)
+		all = append(all, orAny(portions, known)...)
 	}
 	return shown, all, nil
 }
 
-// orAny returns the portions of a version. For those that are gone, which its holders may
-// know of still, or with which the hub did not give it back (see regain), stands one without
-// a label, which may be of any level.
-func orAny(portions []alert.Portion, whole bool) []alert.Portion {
-	if whole {
+// orAny returns the portions of a version. For those of which not even the label is known, with
+// which the hub did not give it back (see regain) or which an earlier version of this program
+// erased, stands one without a label, which may be of any level.
+func orAny(portions []alert.Portion, known bool) []alert.Portion {
+	if known {
 		return portions
 	}
 	return append(slices.Clip(portions), alert.Portion{})
+}
+
+// unknownPortion stands for those of which not even the label is known, which have no name.
+const unknownPortion = "unknown"
+
+// orStrictest is orAny for who may read: one who may read all that the member may hold.
+func (n *Node) orStrictest(portions []alert.Portion, known bool) []alert.Portion {
+	if known {
+		return portions
+	}
+	return append(slices.Clip(portions), alert.Portion{ID: unknownPortion, Label: n.strictest()})
+}
+
+// strictest is a label of the member's own ceiling in all of its compartments. It is for no
+// fewer than those: somebody must be able to take back what it stands for. nil: there is no
+// registry yet, or the member has no ceiling in it.
+func (n *Node) strictest() *alert.Label {
+	w := n.known.Load().dir.World(n.Now())
+	if w == nil || len(w.Schemes) == 0 {
+		return nil
+	}
+	c := w.Clearance(n.Member)
+	l := alert.Label{Policy: w.Schemes[0].URN, Classification: c.Ceiling, Compartments: c.Compartments[:min(len(c.Compartments), alert.MaxList)],
+		Categories: alert.Categories, Purposes: alert.Purposes, PersonalData: alert.SpecialCategory}
+	if l.Normalize() != nil {
+		return nil
+	}
+	return &l
 }
 
 // leave is what the member's rule on two persons has let go. mayGo mints it, queue

@@ -35,16 +35,18 @@ type health struct {
 	refusedPages, refusedStatements atomic.Int64
 }
 
-func (h *health) failed(name string, err error) {
+func (h *health) failed(name string, err error) (news bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.errors == nil {
 		h.errors = make(map[string]string)
 	}
+	news = h.errors[name] != err.Error()
 	h.errors[name] = err.Error()
 	if name == loopFeed {
 		h.following = false
 	}
+	return news
 }
 
 // well notes success, and reports whether the loop did badly before.

@@ -162,7 +162,7 @@ func (n *Node) loop(ctx context.Context, l loop) {
 		if ctx.Err() != nil {
 			return
 		}
-		n.outcome(ctx, l.name, err)
+		n.outcome(ctx, l, err)
 		switch {
 		case err != nil:
 			failures++
@@ -200,17 +200,20 @@ func toldToWait(err error) time.Duration {
 
 // outcome notes how a step went. When the hub answers again, everything that
 // waits for it is woken.
-func (n *Node) outcome(ctx context.Context, name string, err error) {
+func (n *Node) outcome(ctx context.Context, l loop, err error) {
 	if err != nil {
-		n.health.failed(name, err)
+		news := n.health.failed(l.name, err)
 		level := slog.LevelError
 		if kind := problem.KindOf(err); kind == problem.Unavailable || kind == problem.RateLimited {
 			level = slog.LevelWarn
 		}
-		n.Log.Log(ctx, level, "not done, will be tried again", "what", name, "error", err.Error())
+		if !news && l.backoff > 0 { // it is tried so often that it would fill the log
+			level = slog.LevelDebug
+		}
+		n.Log.Log(ctx, level, "not done, will be tried again", "what", l.name, "error", err.Error())
 		return
 	}
-	if n.health.well(name) && name == loopFeed {
+	if n.health.well(l.name) && l.name == loopFeed {
 		wake(n.woken.sender)
 		wake(n.woken.acks)
 		wake(n.woken.statements)

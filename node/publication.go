@@ -167,6 +167,7 @@ func (n *Node) readsAll(ctx context.Context, reader *Reader, base *base) error {
 type base struct {
 	status   *store.Delegation
 	expires  int64
+	ends     int64           // when the first of portions may not be held any more, at the latest expires
 	lifetime time.Duration   // of a publication, at most
 	portions []alert.Portion // those of which content is held
 	erased   bool            // something of it is not held any more
@@ -192,14 +193,14 @@ func (n *Node) baseOf(ctx context.Context, originator alert.MemberID, id alert.I
 	if r.Fault != nil {
 		return nil, problem.New(problem.BadSignature, "the delegation does not verify: %w", r.Fault)
 	}
-	b := &base{status: status, expires: r.Alert.Expires, erased: len(r.Purged) > 0}
+	b := &base{status: status, expires: r.Alert.Expires, ends: r.Alert.Expires, erased: len(r.Purged) > 0}
 	if r.Alert.Delegate == nil { // it was stored as one
 		return nil, problem.Wrap(problem.Internal, errDamaged, "")
 	}
 	b.lifetime = time.Duration(r.Alert.Delegate.Lifetime) * time.Second
-	for _, p := range r.Alert.Portions {
+	for i, p := range r.Alert.Portions {
 		if p.Content != nil {
-			b.portions = append(b.portions, p)
+			b.portions, b.ends = append(b.portions, p), min(b.ends, endOf(r.Delivery.Releases[i], r.Alert.Expires))
 		}
 	}
 	return b, nil

@@ -186,8 +186,16 @@ func (n *Node) Preview(ctx context.Context, d Draft) (Audience, error) {
 // be refused, or would expire too soon. It may have been the hub's that was wrong, and is
 // right by now: so that is asked for at once, however long the loop would pause.
 func (n *Node) checkClock() error {
-	if by := n.health.ahead(n.Now()); by.Abs() > alert.MaxSkew {
+	err := n.compareClock()
+	if err != nil {
 		wake(n.woken.feed)
+	}
+	return err
+}
+
+// compareClock refuses a clock that differs from the hub's.
+func (n *Node) compareClock() error {
+	if by := n.health.ahead(n.Now()); by.Abs() > alert.MaxSkew {
 		return problem.New(problem.Unavailable, "the node's clock differs from the hub's by %s, where %s is allowed: set it right first",
 			by.Round(time.Second), alert.MaxSkew)
 	}

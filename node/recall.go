@@ -84,26 +84,27 @@ func follow(a *alert.Alert, before *trust.VerifiedAlert) {
 // the highest that the hub has accepted or may accept yet, below a number unless that is
 // 0. Errors are of kind NotFound, Expired, Unavailable or Internal.
 func (n *Node) last(ctx context.Context, id alert.ID, below int, now time.Time) (*trust.VerifiedAlert, error) {
-	a, _, err := n.lastWhole(ctx, id, below, now)
+	a, _, _, err := n.lastLabelled(ctx, id, below, now)
 	return a, err
 }
 
-// lastWhole is last, and reports whether nothing is gone of what the version disclosed.
-func (n *Node) lastWhole(ctx context.Context, id alert.ID, below int, now time.Time) (a *trust.VerifiedAlert, whole bool, err error) {
+// lastLabelled is last, with what labelled tells of the version.
+func (n *Node) lastLabelled(ctx context.Context, id alert.ID, below int, now time.Time) (a *trust.VerifiedAlert, portions []alert.Portion, known bool, err error) {
 	o, err := n.Store.Current(ctx, id, below)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, false, problem.New(problem.NotFound, "no such alert of this member's own, or the hub has refused it")
+		return nil, nil, false, problem.New(problem.NotFound, "no such alert of this member's own, or the hub has refused it")
 	} else if err != nil {
-		return nil, false, problem.Wrap(problem.Unavailable, err, "the outbox can not be read")
+		return nil, nil, false, problem.Wrap(problem.Unavailable, err, "the outbox can not be read")
 	}
-	a, err = trust.ReadAlert(n.unended(o).Token)
+	a, portions, known, err = labelled(o)
 	switch {
 	case err != nil:
-		return nil, false, problem.Wrap(problem.Internal, err, "the alert in the outbox can not be read")
+		return nil, nil, false, problem.Wrap(problem.Internal, err, "the alert in the outbox can not be read")
 	case !now.Before(time.Unix(a.Expires, 0)):
-		return nil, false, problem.New(problem.Expired, "the alert has expired")
+		return nil, nil, false, problem.New(problem.Expired, "the alert has expired")
 	}
-	return a, isWhole(o), nil
+	a.Portions = nil // of what has ended nobody goes by more than the labels
+	return a, portions, known, nil
 }
 
 // errRefusedBefore: what an alert follows will never be at the hub.

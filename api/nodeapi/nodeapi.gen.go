@@ -948,7 +948,7 @@ type PortionDiff struct {
 	// Before What is held of it in the older version; left out: nothing
 	Before *feed.Kind `json:"before,omitempty"`
 
-	// Change removed: it is not released any more; erased: it is in both, and the earlier is not held any more, so that nothing tells what has changed; of the member's own alerts it may also be new
+	// Change removed: it is not released any more; erased: it is in both, and one of them is not held any more, so that nothing tells what has changed; of the member's own alerts it may also be new, or not released any more
 	Change string `json:"change"`
 
 	// Fields Of its notice, label and grading

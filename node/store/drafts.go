@@ -39,8 +39,9 @@ type Drafts interface {
 	EndDraft(ctx context.Context, id DraftID, state DraftState, e DraftEnd) error
 
 	// EraseDrafts removes up to limit drafts whose time is over at a moment, or that would
-	// publish a delegation which was recalled or has ended then, released ones left out, and
-	// returns how many.
+	// publish a delegation which was recalled, has ended then or of which something was
+	// erased, released ones left out, and returns how many. It removes Outgoing.Labels of
+	// alerts that have expired.
 	EraseDrafts(ctx context.Context, at time.Time, limit int) (int, error)
 }
 

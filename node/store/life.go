@@ -83,6 +83,8 @@ type OutgoingErasure struct {
 	Digest  string // of the token as it was sent
 	Token   string
 	Due     int64
+	Labels  []DraftPortion // Outgoing.Labels from now on; nil: as they are
+	Expires int64          // of the alert, seconds since 1970-01-01 UTC: when they go too
 }
 
 // Purge is what was erased of one version for one reason.

@@ -227,6 +227,11 @@ type Outgoing struct {
 	Due       int64        // when something of Token is to be erased, once it is not queued any more, seconds since 1970-01-01 UTC; 0: nothing is left to erase
 	Purged    bool         // the hub has accepted a recall of the alert with alert.Purge: all of Token is due at once
 
+	// The labels of all that Token disclosed as it was signed, once some of that is erased,
+	// and until the alert expires; nil: Token has them all, or they are not known. Enqueue
+	// does not look at them.
+	Labels []DraftPortion
+
 	Recall *alert.Recall // where the version is a recall
 	Urgent bool          // goes before all that is not; not given back
 

@@ -14,10 +14,8 @@ import (
 
 // AddDraft implements store.Store.
 func (s *Store) AddDraft(ctx context.Context, d store.Draft, most int) error {
-	var portions bytes.Buffer
-	enc := json.NewEncoder(&portions)
-	enc.SetEscapeHTML(false) // labels come back as they are
-	if err := enc.Encode(d.Portions); err != nil {
+	portions, err := draftPortionsText(d.Portions)
+	if err != nil {
 		return err
 	}
 	return s.inTx(ctx, func(tx *sql.Tx) error {
@@ -31,12 +29,20 @@ func (s *Store) AddDraft(ctx context.Context, d store.Draft, most int) error {
 		}
 		err := changeOne(ctx, tx, "INSERT INTO drafts (id, author, digest, body, portions, created_at, expires_at, state)"+
 			" VALUES (?, ?, ?, ?, ?, ?, ?, 'pending') ON CONFLICT (id) DO NOTHING",
-			string(d.ID), d.Author, d.Digest, d.Body, portions.String(), micros(d.CreatedAt), micros(d.ExpiresAt))
+			string(d.ID), d.Author, d.Digest, d.Body, portions, micros(d.CreatedAt), micros(d.ExpiresAt))
 		if errors.Is(err, store.ErrStale) {
 			return store.ErrExists
 		}
 		return err
 	})
+}
+
+func draftPortionsText(list []store.DraftPortion) (string, error) {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false) // labels come back as they are
+	err := enc.Encode(list)
+	return text.String(), err
 }
 
 const (
@@ -115,11 +121,12 @@ func (s *Store) EndDraft(ctx context.Context, id store.DraftID, state store.Draf
 	})
 }
 
-// restsOnWhatIsOver holds for a draft that would publish a delegation which was recalled or
-// has ended: what it says is a copy of that.
+// restsOnWhatIsOver holds for a draft that would publish a delegation which was recalled, has
+// ended or of which something was erased: what it says is a copy of that.
 var restsOnWhatIsOver = "EXISTS (SELECT 1 FROM delegations d WHERE d.own = 0" +
 	" AND d.originator = json_extract(CAST(drafts.body AS TEXT), '$.draft.made_of.originator')" +
-	" AND d.id = json_extract(CAST(drafts.body AS TEXT), '$.draft.made_of.id') AND (d.expires <= ?2 OR " + recalledDelegation + "))"
+	" AND d.id = json_extract(CAST(drafts.body AS TEXT), '$.draft.made_of.id') AND (d.expires <= ?2 OR " + recalledDelegation +
+	" OR EXISTS (SELECT 1 FROM purges p WHERE p.originator = d.originator AND p.id = d.id)))"
 
 // EraseDrafts implements store.Store.
 func (s *Store) EraseDrafts(ctx context.Context, at time.Time, limit int) (erased int, err error) {
@@ -130,7 +137,10 @@ func (s *Store) EraseDrafts(ctx context.Context, at time.Time, limit int) (erase
 			return fmt.Errorf("sqlite: %w", err)
 		}
 		n, err := res.RowsAffected()
-		erased = int(n)
+		if erased = int(n); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, "UPDATE outbox SET labels = 'null', labels_until = 0 WHERE labels_until > 0 AND labels_until <= ?", at.Unix())
 		return err
 	})
 	return erased, err

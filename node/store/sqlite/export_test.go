@@ -8,3 +8,6 @@ var Migrations = migrations
 
 // SelectSendable is the query of Sendable.
 const SelectSendable = selectSendable
+
+// PurgedOutgoing is the condition of Outgoing.Purged.
+const PurgedOutgoing = purgedOutgoing

@@ -72,7 +72,12 @@ func erase(ctx context.Context, tx *sql.Tx, e store.Erase) error {
 		if err := retoken(ctx, tx, o.Token, place, string(o.ID), o.Version, o.Digest); err != nil {
 			return err
 		}
-		if err := changeOne(ctx, tx, "UPDATE outbox SET due = ?"+place, o.Due, string(o.ID), o.Version, o.Digest); err != nil {
+		// A recall that was accepted since this was read makes due what was to end later.
+		if err := changeOne(ctx, tx, "UPDATE outbox SET due = CASE WHEN ?1 > 0 AND "+purgedOutgoing+" THEN 1 ELSE ?1 END"+
+			" WHERE id = ?2 AND version = ?3 AND digest = ?4 AND state <> 'queued'", o.Due, string(o.ID), o.Version, o.Digest); err != nil {
+			return err
+		}
+		if err := relabel(ctx, tx, o); err != nil {
 			return err
 		}
 	}
@@ -87,6 +92,19 @@ func erase(ctx context.Context, tx *sql.Tx, e store.Erase) error {
 		}
 	}
 	return nil
+}
+
+// relabel keeps the labels of an alert in the outbox of which something is erased.
+func relabel(ctx context.Context, tx *sql.Tx, o store.OutgoingErasure) error {
+	if len(o.Labels) == 0 {
+		return nil
+	}
+	labels, err := draftPortionsText(o.Labels)
+	if err != nil {
+		return err
+	}
+	return changeOne(ctx, tx, "UPDATE outbox SET labels = ?, labels_until = ? WHERE id = ? AND version = ? AND digest = ? AND state <> 'queued'",
+		labels, o.Expires, string(o.ID), o.Version, o.Digest)
 }
 
 // errRead says why the log could not be given up yet.

@@ -2,6 +2,8 @@ package sqlite_test
 
 import (
 	"bytes"
+	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -185,6 +187,87 @@ func TestRecallMakesDue(t *testing.T) {
 	if list, err := s.DueOutgoing(ctx, 1, 100); err != nil || len(list) != 6 {
 		t.Errorf("%+v, %v", list, err)
 	}
+}
+
+// TestRecallDuringErasure: what was read before the recall was accepted does not put off what
+// that has made due.
+func TestRecallDuringErasure(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "node.db"))
+	o := outgoing(1)
+	o.Due, o.Digest = 70, "first"
+	accepted := store.Settlement{State: store.Accepted, Receipt: "r"}
+	must(t, s.Enqueue(ctx, o))
+	must(t, s.Settle(ctx, o.ID, 1, accepted))
+	recall := o
+	recall.Version, recall.Due, recall.Digest, recall.Recall = 2, 0, "recall", &alert.Recall{Mode: alert.Purge, Reason: "mistaken"}
+	must(t, s.Enqueue(ctx, recall))
+	must(t, s.Settle(ctx, o.ID, 2, accepted))
+	for _, due := range []int64{80, 0} {
+		must(t, s.Erase(ctx, store.Erase{Outgoing: []store.OutgoingErasure{{ID: o.ID, Version: 1, Digest: o.Digest, Token: "less", Due: due}}}))
+		got, err := s.Outgoing(ctx, o.ID, 1)
+		must(t, err)
+		if want := min(due, 1); got.Due != want || got.Token != "less" {
+			t.Errorf("due at %d, want %d, with %q", got.Due, want, got.Token)
+		}
+	}
+}
+
+// TestLabelsOfWhatIsErased: the labels of an alert stand beside what is left of it until it
+// expires.
+func TestLabelsOfWhatIsErased(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "node.db"))
+	o := outgoing(1)
+	must(t, s.Enqueue(ctx, o))
+	must(t, s.Settle(ctx, o.ID, 1, store.Settlement{State: store.Accepted, Receipt: "r"}))
+	labels := []store.DraftPortion{{ID: "p", Label: json.RawMessage(`{"x":"<&>"}`)}}
+	is := func(want []store.DraftPortion) {
+		t.Helper()
+		got, err := s.Outgoing(ctx, o.ID, 1)
+		must(t, err)
+		if diff := cmp.Diff(want, got.Labels); diff != "" {
+			t.Error(diff)
+		}
+	}
+	is(nil)
+	x := store.OutgoingErasure{ID: o.ID, Version: 1, Digest: o.Digest, Token: "less", Labels: labels, Expires: at.Unix()}
+	must(t, s.Erase(ctx, store.Erase{Outgoing: []store.OutgoingErasure{x}}))
+	is(labels)
+	x.Token, x.Labels, x.Expires = "none", nil, 0
+	must(t, s.Erase(ctx, store.Erase{Outgoing: []store.OutgoingErasure{x}}))
+	is(labels)
+	for _, when := range []time.Duration{-time.Second, 0} {
+		_, err := s.EraseDrafts(ctx, at.Add(when), 10)
+		must(t, err)
+		if when < 0 {
+			is(labels)
+		} else {
+			is(nil)
+		}
+	}
+}
+
+// TestManyVersions: what an accepted version costs does not grow with those before it.
+func TestManyVersions(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "node.db")
+	s := open(t, path)
+	db, err := sql.Open("sqlite", path)
+	must(t, err)
+	defer db.Close()
+	rows, err := db.Query("EXPLAIN QUERY PLAN SELECT n FROM outbox WHERE due > 1 AND " + sqlite.PurgedOutgoing)
+	must(t, err)
+	defer rows.Close()
+	var plan strings.Builder
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		must(t, rows.Scan(&id, &parent, &unused, &detail))
+		plan.WriteString(detail + "\n")
+	}
+	must(t, rows.Err())
+	if !strings.Contains(plan.String(), "USING INDEX outbox_ended (id=?)") {
+		t.Error(plan.String())
+	}
+	must(t, s.Close())
 }
 
 // TestBeforeEnds: what an earlier version of the program has stored to end later than it

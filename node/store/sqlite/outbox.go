@@ -44,7 +44,7 @@ func enqueue(ctx context.Context, tx *sql.Tx, o store.Outgoing) error {
 	return publish(ctx, tx, o)
 }
 
-const outgoingColumns = "id, version, digest, state, queued_at, attempts, last_error, problem, codes, receipt, due, author, released_by, coalesce(recall, ''), " + purgedOutgoing
+const outgoingColumns = "id, version, digest, state, queued_at, attempts, last_error, problem, codes, receipt, due, author, released_by, coalesce(recall, ''), labels, " + purgedOutgoing
 
 const selectOutgoing = "SELECT token, (SELECT k.key FROM erasable_keys k WHERE k.n = outbox.key), " + outgoingColumns
 
@@ -145,10 +145,11 @@ func (s *Store) Outbox(ctx context.Context, limit int) ([]store.Outgoing, error)
 func scanOutgoing(row scanner) (store.Outgoing, error) {
 	var o store.Outgoing
 	var queued int64
-	var codes, recall string
+	var codes, recall, labels string
 	var key, sealed []byte
-	if err := row.Scan(&sealed, &key, &o.ID, &o.Version, &o.Digest, &o.State, &queued, &o.Attempts, &o.LastError,
-		&o.Problem, &codes, &o.Receipt, &o.Due, &o.Author, &o.ReleasedBy, &recall, &o.Purged); err != nil {
+	err := row.Scan(&sealed, &key, &o.ID, &o.Version, &o.Digest, &o.State, &queued, &o.Attempts, &o.LastError,
+		&o.Problem, &codes, &o.Receipt, &o.Due, &o.Author, &o.ReleasedBy, &recall, &labels, &o.Purged)
+	if err != nil {
 		return store.Outgoing{}, err
 	}
 	o.QueuedAt, o.Token = fromMicros(queued), string(shroud.Open(key, sealed))
@@ -157,6 +158,9 @@ func scanOutgoing(row scanner) (store.Outgoing, error) {
 	}
 	if len(o.Codes) == 0 {
 		o.Codes = nil
+	}
+	if err := json.Unmarshal([]byte(labels), &o.Labels); err != nil {
+		return store.Outgoing{}, fmt.Errorf("labels of %s: %w", o.ID, err)
 	}
 	if recall == "" {
 		return o, nil

@@ -24,8 +24,8 @@ func recallText(r *alert.Recall) (string, error) {
 
 // purgedOutgoing holds for whatever an accepted recall has ended with alert.Purge. None
 // follows that: what is of another version, or was refused, is of before.
-const purgedOutgoing = "EXISTS (SELECT 1 FROM outbox r WHERE r.id = outbox.id AND r.state <> 'refused' AND r.state = 'accepted' AND r.n <> outbox.n" +
-	" AND CASE WHEN r.recall <> '' THEN json_extract(r.recall, '$.mode') = 'purge' END)"
+const purgedOutgoing = "EXISTS (SELECT 1 FROM outbox r INDEXED BY outbox_ended WHERE r.id = outbox.id AND r.state = 'accepted' AND r.recall <> ''" +
+	" AND r.n <> outbox.n AND json_extract(r.recall, '$.mode') = 'purge')"
 
 // endPurged makes due at once what the recall that was accepted as a version ends; any
 // other version ends nothing. Both selects read an index of their own.

@@ -7,4 +7,7 @@ UPDATE inbox SET due = 1 WHERE due > 1
     AND EXISTS (SELECT 1 FROM inbox o WHERE o.originator = inbox.originator AND o.id = inbox.id AND o.version > inbox.version);
 UPDATE outbox SET due = 1 WHERE due > 1;
 UPDATE drafts SET expires_at = min(expires_at, coalesce((SELECT min(unixepoch(json_extract(p.value, '$.label.retention'), '+1 day')) * 1000000
-    FROM json_each(drafts.portions) p), expires_at)) WHERE state = 'pending';
+    FROM json_each(drafts.portions) p), expires_at)) WHERE state = 'pending' AND json_valid(portions);
+
+-- Recalls that are accepted, by alert: they end what was published before.
+CREATE INDEX outbox_ended ON outbox (id) WHERE state = 'accepted' AND recall <> '';
