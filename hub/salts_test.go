@@ -11,6 +11,7 @@ import (
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/audit"
 	"github.com/entente-hub/entente/api/feed"
+	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/crypto/tlog"
 )
 
@@ -28,8 +29,8 @@ func TestEntriesAreSalted(t *testing.T) {
 	frozen, stop := w.run(d)
 	defer stop()
 	for range 2 {
-		if _, err := frozen.Publish(t.Context(), "XA", "no alert"); err == nil {
-			t.Fatal("accepted")
+		if err := frozen.Refuse(t.Context(), "XA", problem.New(problem.Malformed, "no alert")); problem.KindOf(err) != problem.Malformed {
+			t.Fatal(err)
 		}
 	}
 	w.everyKind()
