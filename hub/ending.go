@@ -38,10 +38,11 @@ func (h *Hub) eraseAlways(ctx context.Context) {
 		if err := h.eraseDue(ctx); err != nil && ctx.Err() == nil {
 			h.Log.Error("what has ended could not be erased; it is tried again", "error", err.Error())
 		}
-		if clean, err := h.Store.Scrub(ctx); err != nil && ctx.Err() == nil {
-			h.Log.Warn("what was erased can still be read from the database's files; it is tried again", "error", err.Error())
-		} else if err == nil {
-			h.Metrics.scrubbed(clean)
+		if clean, err := h.Store.Scrub(ctx); ctx.Err() == nil {
+			if err != nil {
+				h.Log.Warn("what was erased can still be read from the database's files; it is tried again", "error", err.Error())
+			}
+			h.Metrics.scrubbed(clean && err == nil)
 		}
 		h.views.age(h.Now())
 		timer := time.NewTimer(eraseNap)

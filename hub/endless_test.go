@@ -31,7 +31,7 @@ func endlessModules(t testing.TB) map[string]string {
 
 // TestRulesThatGiveNoAnswerInTime: the fault may be the machine's. They are not taken, no
 // refusal is recorded, and what is in force stays; where they are in force already a hub
-// starts, decides nothing, and goes on asking.
+// starts, and decides nothing.
 func TestRulesThatGiveNoAnswerInTime(t *testing.T) {
 	w := newWorld(t)
 	first, second := w.authority()["officer-1"], w.authority()["officer-2"]

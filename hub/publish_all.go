@@ -78,6 +78,9 @@ func (h *Hub) together(ctx context.Context, member alert.MemberID, tokens []stri
 	if err != nil {
 		return nil, false
 	}
+	for n := len(list); n > 0 && results[n-1].Outcome == store.Full; n-- { // left to Publish, which counts them
+		list = list[:n-1]
+	}
 	taken := 0
 	for i, in := range list {
 		receipt, err := h.concluded(ctx, in, results[i])

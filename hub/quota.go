@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -20,19 +21,14 @@ type Quotas struct {
 	Proposals int   // that wait for signatures; default 16
 }
 
+// DefaultQuotas are those of a hub that is told of none.
+func DefaultQuotas() Quotas {
+	return Quotas{Alerts: 1_000_000, Bytes: 4 << 30, Consents: 100_000, Proposals: 16}
+}
+
 func (q Quotas) orDefault() Quotas {
-	set := func(v *int64, def int64) {
-		if *v == 0 {
-			*v = def
-		}
-	}
-	set(&q.Alerts, 1_000_000)
-	set(&q.Bytes, 4<<30)
-	set(&q.Consents, 100_000)
-	if q.Proposals == 0 {
-		q.Proposals = 16
-	}
-	return q
+	d := DefaultQuotas()
+	return Quotas{cmp.Or(q.Alerts, d.Alerts), cmp.Or(q.Bytes, d.Bytes), cmp.Or(q.Consents, d.Consents), cmp.Or(q.Proposals, d.Proposals)}
 }
 
 func (q Quotas) ofAlerts() store.Quota { return store.Quota{Alerts: q.Alerts, Bytes: q.Bytes} }

@@ -57,7 +57,9 @@ const maxRecorded = 1 << 16
 func (r *rulings) recorded() {
 	for digest := range r.audiences {
 		if r.state.recordedCount.Load() >= maxRecorded {
-			return
+			if _, known := r.state.recorded.Load(digest); !known {
+				continue
+			}
 		}
 		if _, known := r.state.recorded.Swap(digest, r.day); !known {
 			r.state.recordedCount.Add(1)

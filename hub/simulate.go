@@ -211,7 +211,7 @@ func (s *simulator) first(ctx context.Context, size int64) (int64, error) {
 		}
 		e, err := audit.Parse(next[0].Leaf)
 		if err != nil {
-			failed = errors.Join(failed, fmt.Errorf("%w: entry %d: %w", ErrLog, i, err))
+			failed = errors.Join(failed, fmt.Errorf("%w: entry %d: %w", ErrLog, next[0].Index, err))
 		}
 		return e.At >= from
 	})

@@ -461,7 +461,7 @@ type ClientInterface interface {
 
 	// PublishAlertsWithBody Publish several alerts, one after the other
 	//
-	// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others.
+	// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others. Together they are no larger than one alert may be.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -470,7 +470,7 @@ type ClientInterface interface {
 
 	// PublishAlerts Publish several alerts, one after the other
 	//
-	// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others.
+	// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others. Together they are no larger than one alert may be.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -633,7 +633,7 @@ type ClientInterface interface {
 
 	// SubmitStatementWithBody Bring a signed statement into force
 	//
-	// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies and the policy in force are statements.
+	// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies, legal holds and the policy in force are statements.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -642,7 +642,7 @@ type ClientInterface interface {
 
 	// SubmitStatement Bring a signed statement into force
 	//
-	// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies and the policy in force are statements.
+	// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies, legal holds and the policy in force are statements.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -690,7 +690,7 @@ func (c *Client) PublishAlert(ctx context.Context, body PublishAlertJSONRequestB
 
 // PublishAlertsWithBody Publish several alerts, one after the other
 //
-// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others.
+// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others. Together they are no larger than one alert may be.
 //
 // Takes any type of body and a specified content type.
 //
@@ -709,7 +709,7 @@ func (c *Client) PublishAlertsWithBody(ctx context.Context, contentType string, 
 
 // PublishAlerts Publish several alerts, one after the other
 //
-// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others.
+// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others. Together they are no larger than one alert may be.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1102,7 +1102,7 @@ func (c *Client) ListStatements(ctx context.Context, params *ListStatementsParam
 
 // SubmitStatementWithBody Bring a signed statement into force
 //
-// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies and the policy in force are statements.
+// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies, legal holds and the policy in force are statements.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1121,7 +1121,7 @@ func (c *Client) SubmitStatementWithBody(ctx context.Context, contentType string
 
 // SubmitStatement Bring a signed statement into force
 //
-// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies and the policy in force are statements.
+// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies, legal holds and the policy in force are statements.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2054,7 +2054,7 @@ type ClientWithResponsesInterface interface {
 
 	// PublishAlertsWithBodyWithResponse Publish several alerts, one after the other
 	//
-	// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others.
+	// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others. Together they are no larger than one alert may be.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2063,7 +2063,7 @@ type ClientWithResponsesInterface interface {
 
 	// PublishAlertsWithResponse Publish several alerts, one after the other
 	//
-	// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others.
+	// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others. Together they are no larger than one alert may be.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2250,7 +2250,7 @@ type ClientWithResponsesInterface interface {
 
 	// SubmitStatementWithBodyWithResponse Bring a signed statement into force
 	//
-	// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies and the policy in force are statements.
+	// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies, legal holds and the policy in force are statements.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2259,7 +2259,7 @@ type ClientWithResponsesInterface interface {
 
 	// SubmitStatementWithResponse Bring a signed statement into force
 	//
-	// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies and the policy in force are statements.
+	// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies, legal holds and the policy in force are statements.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4057,7 +4057,7 @@ func (c *ClientWithResponses) PublishAlertWithResponse(ctx context.Context, body
 
 // PublishAlertsWithBodyWithResponse Publish several alerts, one after the other
 //
-// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others.
+// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others. Together they are no larger than one alert may be.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4072,7 +4072,7 @@ func (c *ClientWithResponses) PublishAlertsWithBodyWithResponse(ctx context.Cont
 
 // PublishAlertsWithResponse Publish several alerts, one after the other
 //
-// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others.
+// Each is taken or refused as publishAlert does, after those before it; as many as possible share a commit, and each counts on its own against the limit on rates. There are fewer results than alerts where the hub was kept from going on: of those behind nothing is said, and they are sent again. So is one that is answered with the problem rate-limited, as beyond the caller's quota, before others. Together they are no larger than one alert may be.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4397,7 +4397,7 @@ func (c *ClientWithResponses) ListStatementsWithResponse(ctx context.Context, pa
 
 // SubmitStatementWithBodyWithResponse Bring a signed statement into force
 //
-// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies and the policy in force are statements.
+// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies, legal holds and the policy in force are statements.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4412,7 +4412,7 @@ func (c *ClientWithResponses) SubmitStatementWithBodyWithResponse(ctx context.Co
 
 // SubmitStatementWithResponse Bring a signed statement into force
 //
-// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies and the policy in force are statements.
+// A statement speaks for itself: its signatures decide, not who brings it. Registry, node keys, rosters, agreements, suspensions, consents, duty officers, emergencies, legal holds and the policy in force are statements.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

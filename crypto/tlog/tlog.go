@@ -110,21 +110,9 @@ func Root(size int64, read HashReader) (Hash, error) {
 	return e.root(), nil
 }
 
-// RootOf computes size and root from the entries themselves, in memory for
-// O(log n) hashes: the check of a log against its checkpoint. It ends with the
-// first error that the sequence yields.
-func RootOf(entries iter.Seq2[[]byte, error]) (size int64, root Hash, err error) {
-	return RootOfHashes(func(yield func(Hash, error) bool) {
-		for entry, err := range entries {
-			if !yield(LeafHash(entry), err) {
-				return
-			}
-		}
-	})
-}
-
-// RootOfHashes is RootOf for entries whose leaf hashes are known: of some of them no more
-// may be left.
+// RootOfHashes computes size and root from the entries' leaf hashes, in memory for
+// O(log n) hashes: the check of a log against its checkpoint. Of some entries no more may be
+// left. It ends with the first error that the sequence yields.
 func RootOfHashes(leaves iter.Seq2[Hash, error]) (size int64, root Hash, err error) {
 	var e edge
 	for leaf, err := range leaves {

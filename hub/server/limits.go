@@ -77,12 +77,12 @@ type Rate struct {
 
 // defaultLimits suit a hub of two processors with some dozens of members.
 func defaultLimits() Limits {
-	t := serve.DefaultTimeouts()
+	t, q := serve.DefaultTimeouts(), hub.DefaultQuotas()
 	return Limits{
 		Publish: Rate{250, 1_000}, Query: Rate{50, 200}, Other: Rate{200, 1_000}, Refused: Rate{20, 500},
 		Bytes: Rate{16 << 20, 128 << 20}, NewConnections: Rate{100, 1_000},
 		Connections: 4_096, PerSource: 1_024, PerMember: 64, UntakenBytes: 64 << 20, Handshakes: 512,
-		LiveAlerts: 1_000_000, LiveBytes: 4 << 30, Consents: 100_000, Proposals: 16,
+		LiveAlerts: int(q.Alerts), LiveBytes: int(q.Bytes), Consents: int(q.Consents), Proposals: q.Proposals,
 		HandshakeTimeout: 10 * time.Second, HeaderTimeout: t.Header, BodyTimeout: t.Body,
 		WriteTimeout: t.Write, IdleTimeout: t.Idle,
 	}

@@ -19,10 +19,10 @@ const (
 	erasedSQL   = "UPDATE shrouded SET erased = erased + $1 WHERE single = 1"
 )
 
-// uncleanSQL asks whether something was stored in the clear that is to be erased, and
-// whether all of that has its key by now.
+// uncleanSQL asks whether something was stored in the clear that is to be erased, whether
+// all of that has its key by now, and whether a key was erased since the last rewriting.
 const uncleanSQL = "SELECT clear, clear AND NOT EXISTS (SELECT FROM alerts a WHERE a.erase_at > 0" +
-	" AND NOT EXISTS (SELECT FROM erasable_keys k WHERE k.n = a.id)) FROM shrouded WHERE single = 1"
+	" AND NOT EXISTS (SELECT FROM erasable_keys k WHERE k.n = a.id)), erased > scrubbed FROM shrouded WHERE single = 1"
 
 // keyed is an alert's row and what opens its token.
 type keyed struct {
@@ -89,10 +89,7 @@ func (s *Store) Scrub(ctx context.Context) (clean bool, err error) {
 
 func (s *Store) scrub(ctx context.Context) (clean bool, err error) {
 	var clear, ready, keys bool
-	if err := s.pool.QueryRow(ctx, uncleanSQL).Scan(&clear, &ready); err != nil {
-		return false, err
-	}
-	if err := s.pool.QueryRow(ctx, "SELECT erased > scrubbed FROM shrouded WHERE single = 1").Scan(&keys); err != nil {
+	if err := s.pool.QueryRow(ctx, uncleanSQL).Scan(&clear, &ready, &keys); err != nil {
 		return false, err
 	}
 	if !ready && !keys {

@@ -43,9 +43,9 @@ func (s *Store) Used(ctx context.Context, member memberID) (u store.Used, err er
 	return rows[0], nil
 }
 
-// uncleanSQL asks whether something was stored in the clear that is to be erased, and
-// whether all of that has its key by now.
-const uncleanSQL = "SELECT clear, NOT EXISTS (SELECT 1 FROM alerts a WHERE a.erase_at > 0" +
+// uncleanSQL asks whether all that was stored in the clear, and is to be erased, has its key
+// by now; no row: nothing was.
+const uncleanSQL = "SELECT NOT EXISTS (SELECT 1 FROM alerts a WHERE a.erase_at > 0" +
 	" AND NOT EXISTS (SELECT 1 FROM erasable_keys k WHERE k.n = a.id)) FROM shrouded WHERE clear = 1"
 
 // Scrub implements store.Store: what its commit could not do, since a read was under way,
@@ -61,14 +61,16 @@ func (s *Store) Scrub(ctx context.Context) (clean bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("sqlite: scrubbing: %w", err)
 	}
-	s.scrub(ctx)
+	if err := s.scrub(ctx); err != nil {
+		return false, fmt.Errorf("sqlite: scrubbing: %w", err)
+	}
 	return rewritten && !s.unscrubbed.Load(), nil
 }
 
 // rewrite rewrites the file where that is due, and reports whether it is not any more.
 func (s *Store) rewrite(ctx context.Context) (done bool, err error) {
-	var clear, ready bool
-	err = s.read.QueryRowContext(ctx, uncleanSQL).Scan(&clear, &ready)
+	var ready bool
+	err = s.read.QueryRowContext(ctx, uncleanSQL).Scan(&ready)
 	if errors.Is(err, sql.ErrNoRows) {
 		return true, nil
 	}
@@ -89,36 +91,37 @@ func (s *Store) scrubAfter(ctx context.Context, c *plan.Changes) {
 	if len(c.Trimmed) > 0 || slices.ContainsFunc(c.Altered, func(a *plan.AlertRow) bool { return a.Token() != nil }) {
 		s.unscrubbed.Store(true)
 	}
-	s.scrub(ctx)
+	_ = s.scrub(ctx)
 }
 
 // scrub writes what the write-ahead log holds back to the file, and empties it, after
 // an erasure: else pages with keys stay in it as they were until it happens to be used
-// again so far. It waits for no reader.
-func (s *Store) scrub(ctx context.Context) {
+// again so far. It waits for no reader: where there is one, what was erased stays unscrubbed.
+func (s *Store) scrub(ctx context.Context) error {
 	if !s.unscrubbed.Load() {
-		return
+		return nil
 	}
 	conn, err := s.write.Conn(ctx)
 	if err != nil {
-		return
+		return err
 	}
 	defer conn.Close()
 	var wait, busy, pages, moved int
 	if err := conn.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&wait); err != nil {
-		return
+		return err
 	}
 	if _, err := conn.ExecContext(ctx, "PRAGMA busy_timeout = 0"); err != nil {
-		return
+		return err
 	}
 	err = conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &moved)
 	if err == nil && busy == 0 {
 		s.unscrubbed.Store(false)
 	}
-	_, err = conn.ExecContext(context.WithoutCancel(ctx), fmt.Sprintf("PRAGMA busy_timeout = %d", wait))
-	if err != nil { // a connection that does not wait must not be used again
+	_, back := conn.ExecContext(context.WithoutCancel(ctx), fmt.Sprintf("PRAGMA busy_timeout = %d", wait))
+	if back != nil { // a connection that does not wait must not be used again
 		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 	}
+	return errors.Join(err, back)
 }
 
 // Clock implements store.Store.
