@@ -31,8 +31,9 @@ their own with --token-file.
 
 A draft is known to its author and to the releasers who may read every portion of it,
 by the rules by which they read what the node receives. For others it is not there. It
-waits for 30 days, or until the first retention among its labels ends; then it is
-erased. Who wrote and who released an alert stays at the node: no other member learns it.`,
+waits for 30 days, or until the first retention among its labels ends or, of a
+publication, the delegation that it publishes; then it is erased. Who wrote and who
+released an alert stays at the node: no other member learns it.`,
 		Example: `  entente draft add --objects crossing.json --labels crossing.yaml --user ann --token-file ann.token --config nodes/XA/node.yaml
   entente draft list --user ben --token-file ben.token --config nodes/XA/node.yaml
   entente draft show 01954c7e-8f5e-7d3a-9c1b-2f4a6b8c0d1e --user ben --token-file ben.token --config nodes/XA/node.yaml`,

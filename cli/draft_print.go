@@ -39,6 +39,13 @@ func printDraft(w io.Writer, d *nodeapi.KeptDraft) error {
 	return printContent(w, *d.Content)
 }
 
+// printChecked writes what the author has vouched for with --checked.
+func printChecked(w io.Writer, checked *bool) {
+	if given(checked) {
+		printf(w, "checked  by its author: every place in which the source is named\n")
+	}
+}
+
 // printContent writes all that is released with a draft, portion by portion.
 func printContent(w io.Writer, d nodeapi.DraftContent) error {
 	if d.Supersedes != nil {
@@ -52,12 +59,17 @@ func printContent(w io.Writer, d nodeapi.DraftContent) error {
 	}
 	if d.Delegate != nil {
 		printf(w, "asks     %s to publish it as its own, by these labels\n", d.Delegate.To)
+		if d.Delegate.Precedence != nil {
+			printf(w, "urgency  %s\n", *d.Delegate.Precedence)
+		}
 		if d.Delegate.Due != nil {
 			printf(w, "due      %s\n", d.Delegate.Due.Format(time.RFC3339))
 		}
+		printChecked(w, d.Delegate.Checked)
 	}
 	if d.MadeOf != nil {
 		printf(w, "is       delegated by %s, as %s/%s\n", d.MadeOf.Originator, d.MadeOf.Originator, d.MadeOf.Id)
+		printChecked(w, d.MadeOf.Checked)
 	}
 	if d.Recall != nil || d.Plan == nil {
 		r := given(d.Recall)

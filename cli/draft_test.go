@@ -126,6 +126,10 @@ func TestDraftIsShownWhole(t *testing.T) {
 	follows.Content.Version, follows.Content.Supersedes = 4, new("01954c7e-0000-7d3a-9c1b-2f4a6b8c0d1e")
 	due, precedence := time.Date(2027, 3, 2, 0, 0, 0, 0, time.UTC), alert.Flash
 	follows.Content.Re = &nodeapi.AlertReference{Originator: "XB", Alert: "01954c7e-1111-7d3a-9c1b-2f4a6b8c0d1e", Act: alert.Request, Due: &due, Precedence: &precedence}
+	delegates := shown()
+	delegates.Content.Delegate = &nodeapi.DelegateTo{To: "XB", Precedence: &precedence, Checked: new(true)}
+	publishes := shown()
+	publishes.Content.MadeOf = &nodeapi.MadeOf{Originator: "XB", Id: "01954c7e-1111-7d3a-9c1b-2f4a6b8c0d1e", Checked: new(true)}
 	ends := shown()
 	ends.Content = &nodeapi.DraftContent{Version: 2, Supersedes: follows.Content.Supersedes, Recall: &nodeapi.DraftRecall{Mode: alert.Purge, Reason: "misread\nstate    released"}}
 	over := shown()
@@ -138,10 +142,12 @@ func TestDraftIsShownWhole(t *testing.T) {
 	}{
 		"an alert": {d, []string{"author   ann\n", "state    pending\n", "digest   " + d.Digest + "\n", "lifetime 48h from its release\n", "\nportion main\n",
 			"  notice   smuggling\n", `"classification":"secret"`, "  grading  4x4: source A, information 1\n", `"plate":"a\u001b[2J\u202eb"`}},
-		"what follows": {follows, []string{"makes    version 4 of 01954c7e-0000-7d3a-9c1b-2f4a6b8c0d1e\n", "is       request to XB/01954c7e-1111-7d3a-9c1b-2f4a6b8c0d1e\n", "asks     flash, by 2027-03-02"}},
-		"a recall":     {ends, []string{"makes    version 2 of", "RECALL   purge\nbecause  misread state released\n"}},
-		"released":     {over, []string{"by       ben on 2027-03-02", "alert    01954c7e-2222-7d3a-9c1b-2f4a6b8c0d1e version 1\n"}},
-		"rejected":     {no, []string{"by       ben on", "reason   not graded alert x\n", "expires  2027-03-31"}},
+		"what follows":  {follows, []string{"makes    version 4 of 01954c7e-0000-7d3a-9c1b-2f4a6b8c0d1e\n", "is       request to XB/01954c7e-1111-7d3a-9c1b-2f4a6b8c0d1e\n", "asks     flash, by 2027-03-02"}},
+		"a delegation":  {delegates, []string{"asks     XB to publish", "urgency  flash\n", "checked  by its author"}},
+		"a publication": {publishes, []string{"is       delegated by XB, as XB/01954c7e-1111-7d3a-9c1b-2f4a6b8c0d1e\n", "checked  by its author"}},
+		"a recall":      {ends, []string{"makes    version 2 of", "RECALL   purge\nbecause  misread state released\n"}},
+		"released":      {over, []string{"by       ben on 2027-03-02", "alert    01954c7e-2222-7d3a-9c1b-2f4a6b8c0d1e version 1\n"}},
+		"rejected":      {no, []string{"by       ben on", "reason   not graded alert x\n", "expires  2027-03-31"}},
 	} {
 		var b strings.Builder
 		if err := printDraft(&b, &c.draft); err != nil {

@@ -72,7 +72,7 @@ func (f *holdFlags) sign(cmd *cobra.Command, h *federation.LegalHold, head trust
 		return err
 	}
 	if f.node == "" {
-		return printf(cmd.OutOrStdout(), "hold %s is signed, by %s; it is not in force until %s is brought to the hub\n", h.ID, signer.Public().KeyID(), f.out)
+		return printf(cmd.OutOrStdout(), "%s is signed, by %s; it counts for nothing until it is brought to the hub: entente hold bring %s\n", f.out, signer.Public().KeyID(), f.out)
 	}
 	if err := bringHold(cmd.Context(), f.node, raw); err != nil {
 		return fmt.Errorf("%s is signed; bring it with entente hold bring: %w", f.out, err)
@@ -154,12 +154,11 @@ func holdTime(flag, s string) (int64, error) {
 	if s == "" {
 		return 0, nil
 	}
-	for _, layout := range []string{time.DateOnly, time.RFC3339} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t.Unix(), nil
-		}
+	t, err := dateOrTime(s)
+	if err != nil {
+		return 0, usage("%s %q: a date or an RFC 3339 time", flag, s)
 	}
-	return 0, usage("%s %q: a date or an RFC 3339 time", flag, s)
+	return t.Unix(), nil
 }
 
 func holdLiftCommand() *cobra.Command {

@@ -82,12 +82,19 @@ func parseSince(s string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
 		return now.Add(-d), nil
 	}
-	for _, layout := range []string{time.DateOnly, time.RFC3339} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t, nil
-		}
+	t, err := dateOrTime(s)
+	if err != nil {
+		return time.Time{}, usage("--since %q: a date, an RFC 3339 time or a duration such as 720h", s)
 	}
-	return time.Time{}, usage("--since %q: a date, an RFC 3339 time or a duration such as 720h", s)
+	return t, nil
+}
+
+// dateOrTime reads a date or an RFC 3339 time.
+func dateOrTime(s string) (time.Time, error) {
+	if t, err := time.Parse(time.DateOnly, s); err == nil {
+		return t, nil
+	}
+	return time.Parse(time.RFC3339, s)
 }
 
 func readCandidate(bundleFile, registry string, agreements []string) (c hub.Candidate, err error) {

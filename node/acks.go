@@ -45,7 +45,7 @@ func (n *Node) signAcks(ctx context.Context, list []feed.Ack) ([]store.Ack, erro
 
 // acksStep sends a batch of acknowledgements or, when there are none, of purge receipts.
 func (n *Node) acksStep(ctx context.Context) (more bool, err error) {
-	acks, err := n.Store.Acks(ctx, ackPage)
+	acks, err := n.Store.AcksAfter(ctx, 0, ackPage)
 	if err != nil {
 		return false, err
 	}

@@ -231,7 +231,8 @@ func TestPublicationRefused(t *testing.T) {
 	sent := xa.delegates(xb)
 	o, err := xb.n.PublishDelegation(ctx, of(sent))
 	must(t, err)
-	must(t, xb.st.Settle(ctx, o.ID, 1, store.Settlement{State: store.Refused, Problem: problem.NotAdmitted, Error: "no"}))
+	must(t, xb.st.SettleAll(ctx, []store.Settled{{ID: o.ID, Version: 1,
+		Settlement: store.Settlement{State: store.Refused, Problem: problem.NotAdmitted, Error: "no"}}}))
 	xb.stands(node.DelegationWaiting, "")
 	if xb.queued() != 0 {
 		t.Error("the answer waits")

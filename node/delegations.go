@@ -57,9 +57,9 @@ type DelegationFilter struct {
 // which something rests that should be recalled, then the late ones.
 //
 // Where there is a directory of users, a reader finds those received that it may read and
-// those that it has written, and the focal point's all. Of answers and refusals that it may
-// not read it learns nothing, not even by the state. Errors are of kind Unavailable,
-// Internal, or Malformed as with Inbox.
+// those that it has written; all of them if it is the focal point's. Of answers and refusals
+// that it may not read it learns nothing, not even by the state. Errors are of kind
+// Unavailable, Internal, or Malformed as with Inbox.
 func (n *Node) Delegations(ctx context.Context, f DelegationFilter) ([]DelegationStatus, error) {
 	if err := n.checkReader(f.Reader); err != nil {
 		return nil, err
@@ -112,14 +112,17 @@ func (n *Node) Delegation(ctx context.Context, reader *Reader, originator alert.
 		return nil, absent
 	}
 	s := delegationAt(*d, now)
-	if d.Own {
+	if d.Own || s.Published != "" {
 		return &s, nil
 	}
 	b, err := n.baseOf(ctx, originator, id)
 	if err != nil {
 		return nil, err
 	}
-	if s.Published == "" && b.standing(now) == nil && n.readsAll(ctx, reader, b) == nil {
+	if b.standing(now) != nil {
+		return &s, nil
+	}
+	if r, err := n.show(ctx, reader, originator, id, 1); err == nil && readsAll(reader, r, b) == nil {
 		plan := b.plan(n.known.Load(), n.Member)
 		s.Plan = &plan
 	}

@@ -50,8 +50,9 @@ type draftBody struct {
 
 // AddDraft composes an alert as Publish does, up to the signature, and keeps it until
 // another than its author releases it, or it ends: with the first retention among its
-// labels or, of a delegation, with what it publishes; at the latest after DraftLifetime. Errors are those of Publish; Malformed where the
-// node has no directory of users, or a retention has ended, Unauthenticated where the person does not show who it
+// labels or, of a publication, with the delegation that it publishes; at the latest after
+// DraftLifetime. Errors are those of Publish; Malformed where the node has no directory of
+// users, or a retention has ended, Unauthenticated where the person does not show who it
 // is, Forbidden where it is no author or may not read itself what it writes, RateLimited
 // where MaxDrafts of its wait already.
 func (n *Node) AddDraft(ctx context.Context, p Person, d Draft) (*KeptDraft, error) {
@@ -312,7 +313,7 @@ func (n *Node) draftsStep(ctx context.Context) (more bool, err error) {
 	if erased > 0 {
 		n.erased()
 	}
-	return erased == draftsChunk, nil
+	return erased >= draftsChunk, nil
 }
 
 // erasing does a write that erases what a draft says: the database gives it up in all of

@@ -465,7 +465,7 @@ func TestLife(t *testing.T) {
 			for range 100 {
 				must(t, l.n.AcksStep(ctx))
 			}
-			list, err := l.st.Purges(ctx, 1)
+			list, err := l.st.PurgesAfter(ctx, 0, 1)
 			must(t, err)
 			if len(list) > 0 || len(l.hub.Purges) == 0 {
 				t.Errorf("%d receipts wait, %d are taken", len(list), len(l.hub.Purges))

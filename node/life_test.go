@@ -401,7 +401,7 @@ func TestRefusedReceipt(t *testing.T) {
 	}
 	must(t, h.n.FeedStep(ctx))
 	must(t, h.n.AcksStep(ctx))
-	list, err := h.st.Purges(ctx, 10)
+	list, err := h.st.PurgesAfter(ctx, 0, 10)
 	must(t, err)
 	h.hub.Do(func() {
 		h.hub.RefuseAck = func(jws string) error {

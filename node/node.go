@@ -65,7 +65,7 @@ type Node struct {
 
 	unscrubbed atomic.Bool  // something was erased that the database may still have somewhere
 	started    time.Time    // with a reading of the monotonic clock
-	headAt     atomic.Int64 // iat of the last head that was taken, seconds since 1970-01-01 UTC
+	headAt     atomic.Int64 // iat of the last head that was verified, seconds since 1970-01-01 UTC
 
 	offline   bool       // there is no network to the hub
 	importing sync.Mutex // held while a parcel is taken; before signing, syncing and ending

@@ -156,8 +156,9 @@ func (p *player) queues(ctx context.Context) error {
 	return nil
 }
 
-// alerts publishes, in order. Like the node it sends nothing that rests on what was
-// refused, and nothing after what the hub can not take now.
+// alerts publishes in the order of the parcel, in which what is urgent comes first. Like
+// the node it sends nothing that rests on what was refused. It sends nothing either after
+// what the hub can not take now.
 func (p *player) alerts(ctx context.Context, tokens []string) (list []parcel.Outcome, err error) {
 	for _, token := range tokens {
 		a, readErr := trust.ReadAlert(token)
@@ -335,7 +336,7 @@ func (p *player) statements(ctx context.Context) error {
 
 // indexOf reads where the log has an alert out of its receipt, without verifying it.
 func indexOf(receipt string) (int64, error) {
-	payload, err := payloadOfJWS(receipt)
+	payload, err := jwsPayload(receipt)
 	if err != nil {
 		return 0, err
 	}

@@ -267,10 +267,6 @@ func (i *Imported) count(before, after tally) {
 
 // The operations that a parcel may have the answer to go to the hub that the call is for.
 
-func (e exchange) Publish(ctx context.Context, token string) (string, error) {
-	return e.of(ctx).Publish(ctx, token)
-}
-
 func (e exchange) PublishAll(ctx context.Context, tokens []string) ([]Published, error) {
 	return e.of(ctx).PublishAll(ctx, tokens)
 }

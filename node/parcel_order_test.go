@@ -5,10 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/feed"
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/node"
 	"github.com/entente-hub/entente/node/nodetest"
+	"github.com/entente-hub/entente/trust"
 )
 
 // TestNothingRestsOnTheRefused: a courier does not hand over the next version of what the
@@ -32,6 +34,36 @@ func TestNothingRestsOnTheRefused(t *testing.T) {
 		t.Errorf("%+v, %d calls", trip, calls)
 	}
 	if got, err := h.take(answer); err != nil || got.Refused != 2 || got.Accepted != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestCarriedRecallMakesRoom: as over the wire a recall goes before what the quota keeps out,
+// and makes room for it.
+func TestCarriedRecallMakesRoom(t *testing.T) {
+	h := newOffline(t)
+	h.round()
+	first := h.publish()
+	h.round()
+	full := true
+	h.hub.Refuse = func(token string) error {
+		a, err := trust.ReadAlert(token)
+		if err != nil {
+			return err
+		}
+		if full = full && a.Recall == nil; full {
+			return problem.New(problem.RateLimited, "the quota of XA at this hub is used up")
+		}
+		return nil
+	}
+	h.publish()
+	_, err := h.n.Recall(ctx, first.ID, alert.Recall{Mode: alert.Purge, Reason: "it takes up room"})
+	must(t, err)
+	answer, trip := h.carry(h.export(), 1)
+	if trip.Accepted != 2 || trip.Skipped != 0 {
+		t.Errorf("%+v", trip)
+	}
+	if got, err := h.take(answer); err != nil || got.Accepted != 2 {
 		t.Errorf("%+v, %v", got, err)
 	}
 }

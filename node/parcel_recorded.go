@@ -2,11 +2,9 @@ package node
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/entente-hub/entente/api/alert"
@@ -167,7 +165,7 @@ func (h *recorded) overtaken(ctx context.Context, p feed.Page) (bool, error) {
 // peekHead reads the head of a page, and the size of the log that it tells, without
 // verifying anything.
 func peekHead(p feed.Page) (feed.Head, int64, error) {
-	payload, err := payloadOfJWS(p.Head)
+	payload, err := jwsPayload(p.Head)
 	if err != nil {
 		return feed.Head{}, 0, err
 	}
@@ -177,15 +175,6 @@ func peekHead(p feed.Page) (feed.Head, int64, error) {
 	}
 	c, err := storedCheckpoint([]byte(head.Checkpoint))
 	return head, c.Size, err
-}
-
-// payloadOfJWS returns what a compact JWS says, without verifying it.
-func payloadOfJWS(compact string) ([]byte, error) {
-	parts := strings.Split(compact, ".")
-	if len(parts) != 3 {
-		return nil, errors.New("it is no JWS")
-	}
-	return base64.RawURLEncoding.Strict().DecodeString(parts[1])
 }
 
 // logSize is how many entries of the log a position has a checkpoint of.

@@ -92,7 +92,8 @@ func (n *Node) composePublication(ctx context.Context, p PublicationDraft) (d Dr
 	if err := n.checkReader(p.Reader); err != nil {
 		return d, nil, err
 	}
-	if _, err := n.show(ctx, p.Reader, p.Originator, p.ID, 1); err != nil {
+	shown, err := n.show(ctx, p.Reader, p.Originator, p.ID, 1)
+	if err != nil {
 		return d, nil, err
 	}
 	base, err := n.baseOf(ctx, p.Originator, p.ID)
@@ -106,7 +107,7 @@ func (n *Node) composePublication(ctx context.Context, p PublicationDraft) (d Dr
 	if err := base.standing(n.Now()); err != nil {
 		return d, nil, err
 	}
-	if err := n.readsAll(ctx, p.Reader, base); err != nil {
+	if err := readsAll(p.Reader, shown, base); err != nil {
 		return d, nil, err
 	}
 	d = Draft{Plan: base.plan(k, n.Member), MadeOf: &MadeOf{p.Originator, p.ID, p.Checked}}
@@ -142,23 +143,16 @@ func writtenAnew(o json.RawMessage) (json.RawMessage, error) {
 	return bytes.TrimSpace(out.Bytes()), err
 }
 
-// readsAll refuses a reader who may not read all that would be published.
-func (n *Node) readsAll(ctx context.Context, reader *Reader, base *base) error {
+// readsAll refuses a reader who may not read all that would be published, of which it was
+// shown what it may.
+func readsAll(reader *Reader, shown *Received, base *base) error {
 	if reader == nil {
 		return nil
 	}
-	r, err := n.show(ctx, reader, base.status.Originator, base.status.ID, 1)
-	if err != nil {
-		return err
-	}
-	read := 0
-	for _, p := range r.Alert.Portions {
-		if p.Content != nil {
-			read++
+	for _, p := range base.portions {
+		if !slices.ContainsFunc(shown.Alert.Portions, func(q alert.Portion) bool { return q.ID == p.ID && q.Content != nil }) {
+			return problem.New(problem.Forbidden, "%s may not read all of the delegation, and so not publish it", reader.User)
 		}
-	}
-	if read < len(base.portions) {
-		return problem.New(problem.Forbidden, "%s may not read all of the delegation, and so not publish it", reader.User)
 	}
 	return nil
 }

@@ -104,7 +104,7 @@ func (n *Node) stillTrue(ctx context.Context, list []store.Purge) (still []store
 
 // purgesStep sends a batch of purge receipts.
 func (n *Node) purgesStep(ctx context.Context) (more bool, err error) {
-	purges, err := n.Store.Purges(ctx, ackPage)
+	purges, err := n.Store.PurgesAfter(ctx, 0, ackPage)
 	if err != nil || len(purges) == 0 {
 		return false, err
 	}

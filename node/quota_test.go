@@ -10,6 +10,7 @@ import (
 	"github.com/entente-hub/entente/api/alert"
 	"github.com/entente-hub/entente/api/problem"
 	"github.com/entente-hub/entente/node"
+	"github.com/entente-hub/entente/node/nodetest"
 	"github.com/entente-hub/entente/node/store"
 	"github.com/entente-hub/entente/trust"
 )
@@ -101,4 +102,36 @@ func TestRecallMakesRoom(t *testing.T) {
 	until(later, accepted)
 	stop()
 	must(t, <-ended)
+}
+
+// A recall that is placed anew, after what the hub has, goes first like any other of that.
+func TestPlacedRecallMakesRoom(t *testing.T) {
+	h := newHouse(t)
+	hub := &crowded{Hub: h.client("XA")}
+	h.reopenAs(func(c *node.Config) { c.Hub = hub })
+	first := h.publish()
+	must(t, h.n.OutboxStep(ctx))
+	h.hub.Refuse = func(token string) error {
+		a, err := trust.ReadAlert(token)
+		if err != nil || a.Version != 2 || a.Recall != nil {
+			return err
+		}
+		hub.set(true)
+		return problem.New(problem.NotAdmitted, "no")
+	}
+	_, err := h.n.Publish(ctx, node.Draft{Objects: objects(1), Plan: nodetest.Plan(), Supersedes: first.ID})
+	must(t, err)
+	waits := h.publish()
+	_, err = h.n.Recall(ctx, first.ID, alert.Recall{Mode: alert.Purge, Reason: "it takes up room"})
+	must(t, err)
+	must(t, h.n.OutboxStep(ctx)) // the next version is refused
+	if err := h.n.OutboxStep(ctx); problem.KindOf(err) != problem.RateLimited {
+		t.Fatalf("%v", err) // what waits; the recall behind it was placed anew
+	}
+	must(t, h.n.OutboxStep(ctx))
+	for id, version := range map[alert.ID]int{first.ID: 2, waits.ID: 1} {
+		if o, err := h.st.Outgoing(ctx, id, version); err != nil || o.State != store.Accepted {
+			t.Errorf("%+v, %v", o, err)
+		}
+	}
 }

@@ -154,5 +154,6 @@ func (n *Node) place(ctx context.Context, o *store.Outgoing) (*store.Outgoing, e
 	}
 	next := *o
 	next.Version, next.Token, next.Digest, next.Due, next.Recall = again.Version, token, digestOf(token), ownEnd(again), again.Recall
+	next.Urgent = n.urgent(ctx, again) // what it follows now may be at the hub already
 	return &next, n.Store.Renumber(ctx, o.ID, o.Version, next)
 }

@@ -53,7 +53,7 @@ func (n *Node) outboxStep(ctx context.Context) (more bool, err error) {
 // highest precedence that names nothing of the member's own, which might be queued
 // itself. Where the outbox does not tell it waits for its turn. So may a recall of what the
 // hub has: it makes room where the member has used up its quota there, and nothing else may
-// be sent. One of what is queued itself may once that is accepted: see store.Store.Settle.
+// be sent. One of what is queued itself may once that is accepted: see store.Store.SettleAll.
 func (n *Node) urgent(ctx context.Context, a alert.Alert) bool {
 	if a.Recall != nil {
 		before, err := n.Store.Current(ctx, a.Subject, a.Version)

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -168,8 +169,11 @@ func readAt(from io.ReaderAt, b []byte, off int64) error {
 // check holds one part to its digest.
 func (r *Reader) check(i int) error {
 	h := sha256.New()
-	if err := copyExactly(h, io.NewSectionReader(r.from, r.at[i], r.m.Parts[i].Size), r.m.Parts[i].Size); err != nil {
+	err := copyExactly(h, io.NewSectionReader(r.from, r.at[i], r.m.Parts[i].Size), r.m.Parts[i].Size)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return bad("part %d: %w", i, err)
+	} else if err != nil { // the disk's fault, not the file's
+		return fmt.Errorf("parcel: part %d: %w", i, err)
 	}
 	return r.fits(i, h.Sum(nil))
 }
@@ -185,7 +189,7 @@ func (r *Reader) fits(i int, sum []byte) error {
 func (r *Reader) Manifest() Manifest { return r.m }
 
 // Into reads part i strictly into v, and holds it to its digest once more: the file may
-// have changed since. Errors wrap ErrParcel.
+// have changed since. Errors wrap ErrParcel, or are those of what is read from.
 func (r *Reader) Into(i int, v any) error {
 	raw := make([]byte, r.m.Parts[i].Size)
 	if err := readAt(r.from, raw, r.at[i]); err != nil {

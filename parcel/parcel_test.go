@@ -184,6 +184,34 @@ func TestHostileFiles(t *testing.T) {
 	}
 }
 
+// disk is one of which a part can not be read.
+type disk struct {
+	io.ReaderAt
+	from, to int64
+}
+
+var errDisk = errors.New("input/output error")
+
+func (d disk) ReadAt(b []byte, off int64) (int, error) {
+	if off < d.to && off+int64(len(b)) > d.from {
+		return 0, errDisk
+	}
+	return d.ReaderAt.ReadAt(b, off)
+}
+
+// TestDiskFails: a parcel that can not be read is not one that is no intact parcel.
+func TestDiskFails(t *testing.T) {
+	o := newOffice(t)
+	good := o.pack(answer(), o.member("XA"))
+	at, size := int64(len(parcel.Format)+1), int64(len(good))
+	for name, d := range map[string]disk{"a part": {from: at, to: at + 1}, "the first line": {to: 1}, "the last line": {from: size - 1, to: size}} {
+		d.ReaderAt = bytes.NewReader(good)
+		if _, err := parcel.Open(d, size, o.trust()); !errors.Is(err, errDisk) || errors.Is(err, parcel.ErrParcel) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestEveryByteCounts: no byte of a parcel can be changed, and none of a sample left out.
 func TestEveryByteCounts(t *testing.T) {
 	o := newOffice(t)

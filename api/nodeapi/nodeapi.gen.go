@@ -352,12 +352,6 @@ type AlertDelegation struct {
 	To         string           `json:"to"`
 }
 
-// AlertName defines model for AlertName.
-type AlertName struct {
-	Id         string `json:"id"`
-	Originator string `json:"originator"`
-}
-
 // AlertReference What feedback refers to
 type AlertReference struct {
 	Act   alert.Act `json:"act"`
@@ -514,9 +508,11 @@ type Draft struct {
 // DraftContent All that is released with a draft
 type DraftContent struct {
 	// Delegate Makes it a delegation: it goes to one other member alone, which is to publish it as an alert of its own, by the labels of the plan. Content that names the member by its form is refused, and so is text in which its code or name stands as a word unless checked says that somebody has looked at it.
-	Delegate *DelegateTo        `json:"delegate,omitempty"`
-	MadeOf   *AlertName         `json:"made_of,omitempty"`
-	Objects  *[]json.RawMessage `json:"objects,omitempty"`
+	Delegate *DelegateTo `json:"delegate,omitempty"`
+
+	// MadeOf The delegation that is published
+	MadeOf  *MadeOf            `json:"made_of,omitempty"`
+	Objects *[]json.RawMessage `json:"objects,omitempty"`
 
 	// Plan How a bundle becomes portions; the same as the label file. A label may leave out classification where marked_as names the level, and policy, which is then the member's own marking scheme. Checked by api/alert.
 	Plan *Plan `json:"plan,omitempty"`
@@ -841,6 +837,14 @@ type KeptDraft struct {
 
 // KeptDraftState defines model for KeptDraft.State.
 type KeptDraftState string
+
+// MadeOf The delegation that is published
+type MadeOf struct {
+	// Checked Somebody has looked at the places where the source's code or name stands in the text
+	Checked    *bool  `json:"checked,omitempty"`
+	Id         string `json:"id"`
+	Originator string `json:"originator"`
+}
 
 // NewDraft Objects and plan of an alert, a recall, feedback, or the publication of a delegation
 type NewDraft struct {
@@ -1744,7 +1748,7 @@ type ClientInterface interface {
 
 	// AddDraftWithBody Keep an alert until somebody else releases it
 	//
-	// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
+	// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends or, of a publication, the delegation that it publishes. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1753,7 +1757,7 @@ type ClientInterface interface {
 
 	// AddDraft Keep an alert until somebody else releases it
 	//
-	// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
+	// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends or, of a publication, the delegation that it publishes. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1876,7 +1880,7 @@ type ClientInterface interface {
 
 	// AddPieceWithBody Hand over a piece of a parcel with the hub's answers
 	//
-	// The node keeps one parcel at a time until it was taken: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
+	// The node keeps one parcel at a time until it was taken, or for ten minutes in which nobody goes on with it: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1885,7 +1889,7 @@ type ClientInterface interface {
 
 	// AddPiece Hand over a piece of a parcel with the hub's answers
 	//
-	// The node keeps one parcel at a time until it was taken: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
+	// The node keeps one parcel at a time until it was taken, or for ten minutes in which nobody goes on with it: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2336,7 +2340,7 @@ func (c *Client) ListDrafts(ctx context.Context, params *ListDraftsParams, reqEd
 
 // AddDraftWithBody Keep an alert until somebody else releases it
 //
-// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
+// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends or, of a publication, the delegation that it publishes. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2355,7 +2359,7 @@ func (c *Client) AddDraftWithBody(ctx context.Context, params *AddDraftParams, c
 
 // AddDraft Keep an alert until somebody else releases it
 //
-// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
+// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends or, of a publication, the delegation that it publishes. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2648,7 +2652,7 @@ func (c *Client) TakeParcel(ctx context.Context, digest ParcelDigest, reqEditors
 
 // AddPieceWithBody Hand over a piece of a parcel with the hub's answers
 //
-// The node keeps one parcel at a time until it was taken: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
+// The node keeps one parcel at a time until it was taken, or for ten minutes in which nobody goes on with it: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2667,7 +2671,7 @@ func (c *Client) AddPieceWithBody(ctx context.Context, digest ParcelDigest, cont
 
 // AddPiece Hand over a piece of a parcel with the hub's answers
 //
-// The node keeps one parcel at a time until it was taken: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
+// The node keeps one parcel at a time until it was taken, or for ten minutes in which nobody goes on with it: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5517,7 +5521,7 @@ type ClientWithResponsesInterface interface {
 
 	// AddDraftWithBodyWithResponse Keep an alert until somebody else releases it
 	//
-	// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
+	// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends or, of a publication, the delegation that it publishes. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5526,7 +5530,7 @@ type ClientWithResponsesInterface interface {
 
 	// AddDraftWithResponse Keep an alert until somebody else releases it
 	//
-	// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
+	// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends or, of a publication, the delegation that it publishes. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5669,7 +5673,7 @@ type ClientWithResponsesInterface interface {
 
 	// AddPieceWithBodyWithResponse Hand over a piece of a parcel with the hub's answers
 	//
-	// The node keeps one parcel at a time until it was taken: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
+	// The node keeps one parcel at a time until it was taken, or for ten minutes in which nobody goes on with it: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5678,7 +5682,7 @@ type ClientWithResponsesInterface interface {
 
 	// AddPieceWithResponse Hand over a piece of a parcel with the hub's answers
 	//
-	// The node keeps one parcel at a time until it was taken: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
+	// The node keeps one parcel at a time until it was taken, or for ten minutes in which nobody goes on with it: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9863,7 +9867,7 @@ func (c *ClientWithResponses) ListDraftsWithResponse(ctx context.Context, params
 
 // AddDraftWithBodyWithResponse Keep an alert until somebody else releases it
 //
-// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
+// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends or, of a publication, the delegation that it publishes. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9878,7 +9882,7 @@ func (c *ClientWithResponses) AddDraftWithBodyWithResponse(ctx context.Context, 
 
 // AddDraftWithResponse Keep an alert until somebody else releases it
 //
-// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
+// An alert of its own, the next version of one, a recall, feedback, a delegation or the publication of one. Does all that publish does up to the signature, so that its author learns what is wrong, and keeps the draft for 30 days, or until the first retention of its labels ends or, of a publication, the delegation that it publishes. The author must be able to read every portion itself, of a recall those of what is recalled. At most 100 drafts of one author wait at a time. With feedback, and with a publication, purpose says what the alert that it is about is read for.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10123,7 +10127,7 @@ func (c *ClientWithResponses) TakeParcelWithResponse(ctx context.Context, digest
 
 // AddPieceWithBodyWithResponse Hand over a piece of a parcel with the hub's answers
 //
-// The node keeps one parcel at a time until it was taken: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
+// The node keeps one parcel at a time until it was taken, or for ten minutes in which nobody goes on with it: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10138,7 +10142,7 @@ func (c *ClientWithResponses) AddPieceWithBodyWithResponse(ctx context.Context, 
 
 // AddPieceWithResponse Hand over a piece of a parcel with the hub's answers
 //
-// The node keeps one parcel at a time until it was taken: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
+// The node keeps one parcel at a time until it was taken, or for ten minutes in which nobody goes on with it: pieces of another take the place of what is there. A piece that does not begin where the node's copy ends changes nothing; the answer says where it ends.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -25,6 +25,11 @@ const (
 	BoundUntaken         Bound = "untaken-bytes"          // answers of one peer that it has not taken yet
 )
 
+// Bounds returns all bounds of a Gate.
+func Bounds() []Bound {
+	return []Bound{BoundConnections, BoundPerSource, BoundPerPeer, BoundNewPerSource, BoundHandshakes, BoundHandshakeFailed, BoundUntaken}
+}
+
 // GateLimits bounds the connections of a listener. All must be positive.
 type GateLimits struct {
 	Connections  int           // at once, of all

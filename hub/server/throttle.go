@@ -117,8 +117,7 @@ func (t *throttle) take(of class, m alert.MemberID, n int) error {
 func newLimited(reg prometheus.Registerer) *prometheus.CounterVec {
 	v := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "entente", Subsystem: "hub", Name: "limited_total",
 		Help: "Requests and connections turned away by a limit, by the limit."}, []string{"limit"})
-	for _, b := range []serve.Bound{serve.BoundConnections, serve.BoundPerSource, serve.BoundPerPeer,
-		serve.BoundNewPerSource, serve.BoundHandshakes, serve.BoundHandshakeFailed, serve.BoundUntaken} {
+	for _, b := range serve.Bounds() {
 		v.WithLabelValues(string(b))
 	}
 	if reg != nil {

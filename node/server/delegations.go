@@ -110,11 +110,15 @@ func delegatedTo(d *node.DelegateTo) *nodeapi.DelegateTo {
 	return out
 }
 
-func madeOf(m *node.MadeOf) *nodeapi.AlertName {
+func madeOf(m *node.MadeOf) *nodeapi.MadeOf {
 	if m == nil {
 		return nil
 	}
-	return &nodeapi.AlertName{Originator: string(m.Originator), Id: string(m.ID)}
+	out := &nodeapi.MadeOf{Originator: string(m.Originator), Id: string(m.ID)}
+	if m.Checked {
+		out.Checked = &m.Checked
+	}
+	return out
 }
 
 // delegating writes what makes a received alert a delegation, nil if it is none.

@@ -14,13 +14,9 @@ import (
 
 // CompareVersions implements GET /v1/diff/{originator}/{id}.
 func (h handlers) CompareVersions(ctx context.Context, r nodeapi.CompareVersionsRequestObject) (nodeapi.CompareVersionsResponseObject, error) {
-	originator, err := alert.ParseMemberID(r.Originator)
+	originator, id, err := named(r.Originator, r.Id)
 	if err != nil {
-		return nil, problem.New(problem.Malformed, "%w", err)
-	}
-	id, err := alert.ParseID(r.Id)
-	if err != nil {
-		return nil, problem.New(problem.Malformed, "%w", err)
+		return nil, err
 	}
 	reader, err := h.node.NewReader(r.Params.User, r.Params.Purpose)
 	if err != nil {

@@ -238,3 +238,15 @@ func TestTokensAreNotShown(t *testing.T) {
 		}
 	}
 }
+
+// TestReleaserSeesWhatWasVouchedFor: of a delegation and a publication a releaser is told
+// how urgent it is, and that its author has looked at where the source is named.
+func TestReleaserSeesWhatWasVouchedFor(t *testing.T) {
+	for _, checked := range []bool{true, false} {
+		c := server.DraftContent(node.Draft{Delegate: &node.DelegateTo{To: "XB", Precedence: alert.Flash, Checked: checked},
+			MadeOf: &node.MadeOf{Originator: "XB", ID: "x", Checked: checked}}, 1)
+		if *c.Delegate.Precedence != alert.Flash || (c.Delegate.Checked != nil) != checked || (c.MadeOf.Checked != nil) != checked {
+			t.Errorf("%+v, %+v", c.Delegate, c.MadeOf)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -18,6 +19,9 @@ func (c *Client) HTTP() *http.Client { return c.http }
 // Handshakes is how many may be under way at once at the local interface.
 var Handshakes = localLimits.Handshakes
 
+// DraftContent is what a draft says, as those who read it see it.
+var DraftContent = draftContent
+
 // An Import is the parcel that is being handed over to a node.
 type Import struct{ *imports }
 
@@ -33,6 +37,12 @@ func NewImport(n *node.Node, dataDir string, idle time.Duration) (Import, error)
 // Add hands over a piece.
 func (i Import) Add(digest string, offset int64, data []byte) (int64, error) {
 	return i.add(digest, offset, data)
+}
+
+// Take verifies the parcel and takes what is in it.
+func (i Import) Take(ctx context.Context, digest string) error {
+	_, err := i.take(ctx, digest)
+	return err
 }
 
 // Grown makes the parcel as large as it may be, but for some bytes.

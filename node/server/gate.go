@@ -41,8 +41,7 @@ func listen(cfg Config, cert tls.Certificate, pool *x509.CertPool, limited *prom
 func newLimited() *prometheus.CounterVec {
 	v := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "entente", Subsystem: "node", Name: "limited_total",
 		Help: "Connections of the local interface that were turned away by a bound, by the bound."}, []string{"limit"})
-	for _, b := range []serve.Bound{serve.BoundConnections, serve.BoundPerSource, serve.BoundPerPeer,
-		serve.BoundNewPerSource, serve.BoundHandshakes, serve.BoundHandshakeFailed, serve.BoundUntaken} {
+	for _, b := range serve.Bounds() {
 		v.WithLabelValues(string(b)) // shows as 0
 	}
 	return v

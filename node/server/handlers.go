@@ -59,13 +59,9 @@ func (h handlers) ListInbox(ctx context.Context, r nodeapi.ListInboxRequestObjec
 
 // ReadInbox implements GET /v1/inbox/{originator}/{id}/{version}.
 func (h handlers) ReadInbox(ctx context.Context, r nodeapi.ReadInboxRequestObject) (nodeapi.ReadInboxResponseObject, error) {
-	originator, err := alert.ParseMemberID(r.Originator)
+	originator, id, err := named(r.Originator, r.Id)
 	if err != nil {
-		return nil, problem.New(problem.Malformed, "%w", err)
-	}
-	id, err := alert.ParseID(r.Id)
-	if err != nil {
-		return nil, problem.New(problem.Malformed, "%w", err)
+		return nil, err
 	}
 	out, err := h.show(ctx, r.Params, originator, id, int(r.Version))
 	if err != nil {

@@ -1,7 +1,9 @@
 package server_test
 
 import (
+	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -48,5 +50,11 @@ func TestImportsThatEndEarly(t *testing.T) {
 	must(t, i.Broken())
 	if _, err := i.Add("b", 5, []byte("piece")); problem.KindOf(err) != problem.Unavailable || there() {
 		t.Errorf("can not be kept: %v", err)
+	}
+	_, err = i.Add("c", 0, []byte("piece"))
+	must(t, err)
+	must(t, os.Remove(file))
+	if err := i.Take(t.Context(), "c"); problem.KindOf(err) != problem.Malformed || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("refused, and can not be removed: %v", err)
 	}
 }

@@ -143,8 +143,8 @@ func (i *imports) take(ctx context.Context, digest string) (out node.Imported, e
 	defer func() {
 		i.touched = time.Now()
 		if err != nil || !out.Again {
-			if left := i.discard(); left != nil && err == nil {
-				err = cannotKeep(left)
+			if left := i.discard(); left != nil {
+				err = errors.Join(err, cannotKeep(left))
 			}
 		}
 	}()

@@ -9,10 +9,12 @@ type Carried interface {
 	// 0: from the first.
 	QueuedAfter(ctx context.Context, after int64, limit int) ([]Waiting, error)
 
-	// AcksAfter returns up to limit of what Acks returns, after a sequence number.
+	// AcksAfter returns up to limit signed acknowledgements that the hub has neither taken
+	// nor refused, after a sequence number, in order; 0: from the first.
 	AcksAfter(ctx context.Context, after int64, limit int) ([]Ack, error)
 
-	// PurgesAfter returns up to limit of what Purges returns, after a place in order.
+	// PurgesAfter returns up to limit signed receipts that the hub has neither taken nor
+	// refused, after a place in order; 0: from the first.
 	PurgesAfter(ctx context.Context, after int64, limit int) ([]Purge, error)
 }
 

@@ -40,8 +40,8 @@ type Drafts interface {
 
 	// EraseDrafts removes up to limit drafts whose time is over at a moment, or that would
 	// publish a delegation which was recalled, has ended then or of which something was
-	// erased, released ones left out, and returns how many. It removes Outgoing.Labels of
-	// alerts that have expired.
+	// erased, released ones left out, and Outgoing.Labels of all alerts that have expired. It
+	// returns how many drafts and alerts there were.
 	EraseDrafts(ctx context.Context, at time.Time, limit int) (int, error)
 }
 

@@ -40,15 +40,11 @@ type Life interface {
 	// Signed stores the tokens of such. Those that are signed already are passed over.
 	Signed(ctx context.Context, acks []Ack, purges []Purge) error
 
-	// Purges returns up to limit signed receipts that the hub has neither taken nor
-	// refused, in order.
-	Purges(ctx context.Context, limit int) ([]Purge, error)
-
 	// PurgesTaken notes that the hub has taken receipts.
 	PurgesTaken(ctx context.Context, ns []int64) error
 
 	// PurgeRefused keeps a receipt with the reason of its refusal; it is not returned by
-	// Purges any more. ErrStale if it is not stored.
+	// PurgesAfter any more. ErrStale if it is not stored.
 	PurgeRefused(ctx context.Context, n int64, reason string) error
 }
 

@@ -91,12 +91,9 @@ type Store interface {
 	// error's text. ErrStale if the alert is not queued.
 	Attempted(ctx context.Context, id alert.ID, version int, lastError string) error
 
-	// Settle ends the sending of a queued alert and counts the attempt. A queued recall
+	// SettleAll ends the sending of queued alerts and counts the attempts. A queued recall
 	// of what the hub has accepted becomes Urgent; where a recall with alert.Purge is
-	// accepted all else of its alert becomes due. ErrStale if the alert is not queued.
-	Settle(ctx context.Context, id alert.ID, version int, s Settlement) error
-
-	// SettleAll does so for several. ErrStale if one of them is not queued.
+	// accepted all else of its alert becomes due. ErrStale if one of them is not queued.
 	SettleAll(ctx context.Context, list []Settled) error
 
 	// Outgoing returns one version, or ErrNotFound: of several of the same number the
@@ -115,7 +112,7 @@ type Store interface {
 	// order; what Enqueue looks at, and Receipt, is looked at. One that is queued with the
 	// same digest becomes accepted; one that is queued under its id and version with another
 	// becomes refused, as a conflict; and so does one that is queued as made of a delegation
-	// which the alert answers as published already. A recall makes due what it does in Settle.
+	// which the alert answers as published already. A recall makes due what it does in SettleAll.
 	// It reports whether the alert was not known: where one of its id and version is accepted
 	// already nothing is written.
 	Regain(ctx context.Context, o Outgoing) (news bool, err error)
@@ -165,16 +162,12 @@ type Store interface {
 
 	Carried
 
-	// Acks returns up to limit signed acknowledgements that the hub has neither taken
-	// nor refused, in the order of their sequence numbers.
-	Acks(ctx context.Context, limit int) ([]Ack, error)
-
 	// AcksTaken removes acknowledgements that the hub has taken. Those that are
 	// not stored are passed over.
 	AcksTaken(ctx context.Context, seqs []int64) error
 
 	// AckRefused keeps an acknowledgement with the reason of its refusal; it is
-	// not returned by Acks any more. ErrStale if it is not stored.
+	// not returned by AcksAfter any more. ErrStale if it is not stored.
 	AckRefused(ctx context.Context, seq int64, reason string) error
 
 	// Raise stores an alarm. One of the same kind and detail is stored once; the

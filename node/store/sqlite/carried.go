@@ -7,6 +7,14 @@ import (
 	"github.com/entente-hub/entente/node/store"
 )
 
+// urgentLead is by how much what is not urgent stands behind what is: more than any number
+// that an alert of the outbox has.
+const urgentLead = "1099511627776"
+
+// selectQueued walks the index of Sendable, so that places come in the order of sending.
+const selectQueued = "SELECT n + (1 - urgent) * " + urgentLead + " AS place, token, (SELECT k.key FROM erasable_keys k WHERE k.n = outbox.key)" +
+	" FROM outbox INDEXED BY outbox_queue WHERE state = 'queued' AND place > ? ORDER BY urgent DESC, n LIMIT ?"
+
 // QueuedAfter implements store.Carried.
 func (s *Store) QueuedAfter(ctx context.Context, after int64, limit int) ([]store.Waiting, error) {
 	return collect(ctx, s.read, func(row scanner) (w store.Waiting, err error) {
@@ -14,8 +22,7 @@ func (s *Store) QueuedAfter(ctx context.Context, after int64, limit int) ([]stor
 		err = row.Scan(&w.Place, &sealed, &key)
 		w.Token = string(shroud.Open(key, sealed))
 		return w, err
-	}, "SELECT n, token, (SELECT k.key FROM erasable_keys k WHERE k.n = outbox.key) FROM outbox"+
-		" WHERE state = 'queued' AND n > ? ORDER BY n LIMIT ?", after, max(limit, 0))
+	}, selectQueued, after, max(limit, 0))
 }
 
 // AcksAfter implements store.Carried.

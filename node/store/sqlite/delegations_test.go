@@ -45,7 +45,7 @@ func (l *feedbackLog) settle(id alert.ID, state store.State) {
 	if state == store.Refused {
 		s = store.Settlement{State: state, Problem: "not-admitted"}
 	}
-	must(l.t, l.s.Settle(ctx, id, 1, s))
+	must(l.t, settleOne(l.s, id, 1, s))
 }
 
 func (l *feedbackLog) delegation(moment int64) store.Delegation {

@@ -140,7 +140,12 @@ func (s *Store) EraseDrafts(ctx context.Context, at time.Time, limit int) (erase
 		if erased = int(n); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, "UPDATE outbox SET labels = 'null', labels_until = 0 WHERE labels_until > 0 AND labels_until <= ?", at.Unix())
+		res, err = tx.ExecContext(ctx, "UPDATE outbox SET labels = 'null', labels_until = 0 WHERE labels_until > 0 AND labels_until <= ?", at.Unix())
+		if err != nil {
+			return fmt.Errorf("sqlite: %w", err)
+		}
+		n, err = res.RowsAffected()
+		erased += int(n)
 		return err
 	})
 	return erased, err

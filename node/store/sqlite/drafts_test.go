@@ -123,7 +123,7 @@ func TestDraftOfARefusedVersion(t *testing.T) {
 		must(t, s.AddDraft(ctx, draft(n, "ann"), 10))
 		must(t, s.ReleaseDraft(ctx, draft(n, "").ID, draft(n, "").Digest, store.DraftEnd{By: by, At: at}, outgoing(7)))
 		if n == 0 {
-			must(t, s.Settle(ctx, "id-7", 1, store.Settlement{State: store.Refused, Problem: "not-admitted"}))
+			must(t, settleOne(s, "id-7", 1, store.Settlement{State: store.Refused, Problem: "not-admitted"}))
 		}
 	}
 	for n, want := range []store.Outgoing{{ReleasedBy: "ben", State: store.Refused}, {ReleasedBy: "cai", State: store.Queued}} {

@@ -9,5 +9,8 @@ var Migrations = migrations
 // SelectSendable is the query of Sendable.
 const SelectSendable = selectSendable
 
-// PurgedOutgoing is the condition of Outgoing.Purged.
-const PurgedOutgoing = purgedOutgoing
+// EndOthers is what ends the versions that an accepted recall takes back.
+const EndOthers = endOthers
+
+// SelectQueued is the query of QueuedAfter.
+const SelectQueued = selectQueued

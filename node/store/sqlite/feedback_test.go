@@ -41,7 +41,7 @@ func (l *feedbackLog) send(id alert.ID, version int, digest string, r *store.Ref
 
 func (l *feedbackLog) refuse(id alert.ID, version int) {
 	l.t.Helper()
-	must(l.t, l.s.Settle(ctx, id, version, store.Settlement{State: store.Refused, Problem: "not-admitted"}))
+	must(l.t, settleOne(l.s, id, version, store.Settlement{State: store.Refused, Problem: "not-admitted"}))
 }
 
 func (l *feedbackLog) receive(from alert.MemberID, id alert.ID, version int, r *store.Referring) {
@@ -133,7 +133,7 @@ func TestRefusedFeedback(t *testing.T) {
 	if list := l.requests(); len(list) != 1 || list[0].Re.Due != 200 {
 		t.Fatalf("%+v", list)
 	}
-	must(t, l.s.Settle(ctx, asked1, 1, store.Settlement{State: store.Accepted, Receipt: "r"}))
+	must(t, settleOne(l.s, asked1, 1, store.Settlement{State: store.Accepted, Receipt: "r"}))
 	l.refuse(asked1, 2)
 	if list := l.requests(); len(list) != 1 || list[0].Version != 1 || list[0].Re.Due != 100 {
 		t.Fatalf("after a refusal: %+v", list)

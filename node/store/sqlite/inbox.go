@@ -136,11 +136,6 @@ func scanItem(row scanner) (store.Item, error) {
 	return i, err
 }
 
-// Acks implements store.Store.
-func (s *Store) Acks(ctx context.Context, limit int) ([]store.Ack, error) {
-	return collect(ctx, s.read, scanAck, "SELECT seq, token, '' FROM acks WHERE refused = '' AND token <> '' ORDER BY seq LIMIT ?", max(limit, 0))
-}
-
 func scanAck(row scanner) (a store.Ack, err error) {
 	err = row.Scan(&a.Seq, &a.Token, &a.Chain)
 	return a, err

@@ -169,11 +169,6 @@ func (s *Store) Signed(ctx context.Context, acks []store.Ack, purges []store.Pur
 	})
 }
 
-// Purges implements store.Store.
-func (s *Store) Purges(ctx context.Context, limit int) ([]store.Purge, error) {
-	return collect(ctx, s.read, scanPurge, selectPurges+" WHERE taken = 0 AND refused = '' AND (token = '') = 0 ORDER BY n LIMIT ?", max(limit, 0))
-}
-
 // PurgesTaken implements store.Store.
 func (s *Store) PurgesTaken(ctx context.Context, ns []int64) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {

@@ -179,11 +179,6 @@ func (s *Store) Attempted(ctx context.Context, id alert.ID, version int, lastErr
 	})
 }
 
-// Settle implements store.Store.
-func (s *Store) Settle(ctx context.Context, id alert.ID, version int, how store.Settlement) error {
-	return s.SettleAll(ctx, []store.Settled{{ID: id, Version: version, Settlement: how}})
-}
-
 // SettleAll implements store.Store.
 func (s *Store) SettleAll(ctx context.Context, list []store.Settled) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {

@@ -27,15 +27,17 @@ func recallText(r *alert.Recall) (string, error) {
 const purgedOutgoing = "EXISTS (SELECT 1 FROM outbox r INDEXED BY outbox_ended WHERE r.id = outbox.id AND r.state = 'accepted' AND r.recall <> ''" +
 	" AND r.n <> outbox.n AND json_extract(r.recall, '$.mode') = 'purge')"
 
-// endPurged makes due at once what the recall that was accepted as a version ends; any
-// other version ends nothing. Both selects read an index of their own.
+// endOthers makes due at once what an accepted recall of an alert ends. Both selects read
+// an index of their own.
+const endOthers = "UPDATE outbox SET due = 1 WHERE n IN (SELECT n FROM outbox WHERE id = ?1 AND state <> 'refused'" +
+	" UNION ALL SELECT n FROM outbox WHERE id = ?1 AND state = 'refused') AND due > 1 AND " + purgedOutgoing
+
+// endPurged does so where the version that was accepted may be a recall: the first is none.
 func endPurged(ctx context.Context, tx *sql.Tx, id alert.ID, version int) error {
 	if version == 1 {
 		return nil
 	}
-	_, err := tx.ExecContext(ctx, "UPDATE outbox SET due = 1 WHERE n IN (SELECT n FROM outbox WHERE id = ?1 AND state <> 'refused'"+
-		" UNION ALL SELECT n FROM outbox WHERE id = ?1 AND state = 'refused') AND due > 1 AND "+purgedOutgoing, string(id))
-	if err != nil {
+	if _, err := tx.ExecContext(ctx, endOthers, string(id)); err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}
 	return nil

@@ -66,6 +66,11 @@ func outgoing(n int) store.Outgoing {
 		Digest: "digest", State: store.Queued, QueuedAt: at}
 }
 
+// settleOne ends the sending of one alert.
+func settleOne(s *sqlite.Store, id alert.ID, version int, how store.Settlement) error {
+	return s.SettleAll(ctx, []store.Settled{{ID: id, Version: version, Settlement: how}})
+}
+
 func TestOutbox(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "node.db")
 	s := open(t, path)
@@ -87,20 +92,20 @@ func TestOutbox(t *testing.T) {
 		t.Error(d)
 	}
 	accepted := store.Settlement{State: store.Accepted, Receipt: "receipt"}
-	must(t, s.Settle(ctx, "id-0", 1, accepted))
+	must(t, settleOne(s, "id-0", 1, accepted))
 	refused := store.Settlement{State: store.Refused, Problem: problem.Conflict, Codes: []string{"a", "b"}, Error: "no"}
-	must(t, s.Settle(ctx, "id-1", 1, refused))
+	must(t, settleOne(s, "id-1", 1, refused))
 	for name, err := range map[string]error{
-		"settled twice":    s.Settle(ctx, "id-0", 1, refused),
+		"settled twice":    settleOne(s, "id-0", 1, refused),
 		"attempted after":  s.Attempted(ctx, "id-1", 1, "x"),
 		"unknown":          s.Attempted(ctx, "id-9", 1, "x"),
-		"unknown, settled": s.Settle(ctx, "id-9", 1, accepted),
+		"unknown, settled": settleOne(s, "id-9", 1, accepted),
 	} {
 		if !errors.Is(err, store.ErrStale) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := s.Settle(ctx, "id-2", 1, store.Settlement{State: store.Accepted}); err == nil || errors.Is(err, store.ErrStale) {
+	if err := settleOne(s, "id-2", 1, store.Settlement{State: store.Accepted}); err == nil || errors.Is(err, store.ErrStale) {
 		t.Errorf("accepted without a receipt: %v", err)
 	}
 	must(t, s.Close())
@@ -255,7 +260,7 @@ func TestAcks(t *testing.T) {
 	if err := s.AckRefused(ctx, 1, "no"); !errors.Is(err, store.ErrStale) {
 		t.Error(err)
 	}
-	list, err := s.Acks(ctx, 10)
+	list, err := s.AcksAfter(ctx, 0, 10)
 	must(t, err)
 	if d := cmp.Diff([]store.Ack{{Seq: 4, Token: "ack-4"}, {Seq: 5, Token: "ack-5"}}, list); d != "" {
 		t.Error(d)
